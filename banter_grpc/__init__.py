@@ -1,0 +1,1 @@
+"""Banter: the backend of a social audio/video platform, served over gRPC from a PostgreSQL database."""

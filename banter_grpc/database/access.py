@@ -1,0 +1,49 @@
+"""What a command asks of a database's URL, or of the database itself, before it is used."""
+
+from __future__ import annotations
+
+from psycopg import ProgrammingError, pq
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from banter_grpc.database.roles import SERVICE, RoleError, connect
+
+_SAFETY = ("fsync", "full_page_writes", "synchronous_commit")
+
+
+def as_service(owner_url: str) -> str:
+    """The same database for the service: logs in as the owner and becomes `banter_service` at once."""
+    options = str(_parsed(owner_url).get("options") or "")
+    return make_conninfo(owner_url, options=f"{options} -c role={SERVICE}".strip())
+
+
+def described(url: str) -> str:
+    """The database in words, for people: who, where, and no password."""
+    found = _parsed(url)
+    where = found.get("host") or found.get("hostaddr") or "this machine"
+    port = f":{found['port']}" if found.get("port") else ""
+    return f"{found.get('dbname') or found.get('user') or 'the default one'} on {where}{port}"
+
+
+def environment(url: str) -> dict[str, str]:
+    """The URL as libpq's environment variables: in the arguments of a program everybody could read the password."""
+    _parsed(url)
+    options = pq.Conninfo.parse(url.encode())
+    return {each.envvar.decode(): each.val.decode() for each in options if each.envvar and each.val is not None}
+
+
+def unsafe_settings(url: str) -> list[str]:
+    """The settings by which this server may lose what it has committed. Raises `RoleError` without a connection."""
+    with connect(url) as connection:
+        rows = connection.execute(
+            "SELECT name FROM pg_settings WHERE name = ANY(%s) AND setting = 'off' ORDER BY name", [list(_SAFETY)]
+        )
+        return [name for (name,) in rows]
+
+
+def _parsed(url: str) -> dict[str, str | int | None]:
+    try:
+        return dict(conninfo_to_dict(url))
+    except ProgrammingError:
+        raise RoleError(
+            "the database URL can't be read: it looks like postgresql://user:password@host/database"
+        ) from None

@@ -1,0 +1,167 @@
+"""The service's database: units go over lanes or the pool, and are tried again where that is safe.
+
+What is short shares the lanes; what is long, streamed or to die with its caller (`Way.OWN`) goes over the pool. Units
+that only read have lanes of their own, so that no lock of a writer holds them up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, TypeVar, overload
+
+import psycopg
+
+from banter_grpc.database import errors
+from banter_grpc.database.connection import ConnectionEnded
+from banter_grpc.database.dumping import Dumper
+from banter_grpc.database.exchange import Dumped
+from banter_grpc.database.lane_settings import LaneSettings
+from banter_grpc.database.lanes import Lanes, LaneStats
+from banter_grpc.database.pool import Observer, Pool, PoolSettings, PoolStats
+from banter_grpc.database.reach import Reach
+from banter_grpc.database.retries import Retries
+from banter_grpc.database.settings import connection_string
+from banter_grpc.database.statement import Statement, Step, Way, row_count
+
+__all__ = ["Database", "LaneSettings", "LaneStats", "Observer", "PoolSettings", "PoolStats"]
+
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+E = TypeVar("E")
+
+_PING: Final = Statement("ping", "SELECT 1", tuple, row_count, Way.SHARED, writes=False, repeatable=True)
+
+
+class Database:
+    """Lanes and pool of one process. Open it before use, close it after.
+
+    Without `lanes` every unit goes over the pool: for commands of few queries, and to measure.
+    """
+
+    def __init__(
+        self, pool: PoolSettings, observer: Observer | None = None, *, lanes: LaneSettings | None = None
+    ) -> None:
+        self._wait = pool.wait
+        self._observer = observer
+        self._dumper = Dumper()
+        reach = Reach()
+        self._pool = Pool(pool, reach, observer)
+        self._groups: dict[str, Lanes] = {}
+        if lanes is not None:
+            self._groups = {
+                "read": _lanes("read", lanes.read_lanes, pool, lanes, reach),
+                "write": _lanes("write", lanes.write_lanes, pool, lanes, reach),
+            }
+        self._reads = self._groups.get("read")
+        self._writes = self._groups.get("write")
+
+    async def open(self) -> None:
+        """Connect. Raises `UnavailableError`, whose cause says why, when that does not succeed in time."""
+        await self._pool.open()
+        try:
+            for group in self._groups.values():
+                await group.open()
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, psycopg.Error | TimeoutError):
+                raise errors.UnavailableError("cannot connect to the database") from error
+            raise
+
+    async def close(self) -> None:
+        """Refuse new units, await those accepted for a while, and close every connection."""
+        await asyncio.gather(*(group.close() for group in self._groups.values()))
+        await self._pool.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many units wait for a connection, or to be sent on one."""
+        return self._pool.waiting + sum(group.waiting for group in self._groups.values())
+
+    def stats(self) -> PoolStats:
+        """The pool as it is now."""
+        return self._pool.stats()
+
+    def lane_stats(self) -> Mapping[str, LaneStats]:
+        """The groups of lanes as they are now, `read` and `write`; none without lanes."""
+        return {name: group.stats() for name, group in self._groups.items()}
+
+    async def ping(self) -> bool:
+        """Whether the database answers now, the way that most units go."""
+        try:
+            async with asyncio.timeout(self._wait + 1.0):
+                await self.run(Step(_PING, ()))
+        except (errors.DatabaseError, TimeoutError):
+            return False
+        return True
+
+    @overload
+    async def run(self, a: Step[A], /, *, key: Hashable = None) -> A: ...
+    @overload
+    async def run(self, a: Step[A], b: Step[B], /, *, key: Hashable = None) -> tuple[A, B]: ...
+    @overload
+    async def run(self, a: Step[A], b: Step[B], c: Step[C], /, *, key: Hashable = None) -> tuple[A, B, C]: ...
+    @overload
+    async def run(
+        self, a: Step[A], b: Step[B], c: Step[C], d: Step[D], /, *, key: Hashable = None
+    ) -> tuple[A, B, C, D]: ...
+    @overload
+    async def run(
+        self, a: Step[A], b: Step[B], c: Step[C], d: Step[D], e: Step[E], /, *, key: Hashable = None
+    ) -> tuple[A, B, C, D, E]: ...
+
+    async def run(self, *steps: Step[Any], key: Hashable = None) -> Any:
+        """Run a unit: one round trip, all of it or nothing. Returns the answer of its step, or a tuple of answers.
+
+        `key` names the row that writers of other calls fight for: the most shared one that the request names, else its
+        resource. Units of one key queue on one lane instead of waiting for the row's lock, mostly in the order of
+        their coming. Nothing may depend on that: other processes have lanes too, and a lane that is down is passed
+        over. The pool, and units that only read, have no use for a key but to stay together.
+
+        Raises `DatabaseError`: collisions were tried again before, and so was what is repeatable when the connection
+        was lost. Cancelling the caller cancels the unit on the pool; on a lane it drops one that was not sent, while
+        one that was sent ends by itself or by the lane's timeouts, and its answer is discarded.
+        """
+        dumped = [self._dumper.dump(step) for step in steps]
+        group = self._way(steps)
+        retries: Retries | None = None
+        while True:
+            try:
+                answers = await (self._pool.run(dumped) if group is None else self._over(group, dumped, key))
+            except (psycopg.Error, ConnectionEnded, errors.UnavailableError) as error:
+                retries = retries or Retries([step.statement for step in steps])
+                await retries.consider(error)
+            else:
+                return answers[0] if len(answers) == 1 else tuple(answers)
+
+    def _way(self, steps: Sequence[Step[Any]]) -> Lanes | None:
+        """The lanes that the unit goes over, or None for the pool."""
+        writes = False
+        for step in steps:
+            if step.statement.way is Way.OWN:
+                return None
+            writes = writes or step.statement.writes
+        return self._writes if writes else self._reads
+
+    async def _over(self, lanes: Lanes, steps: list[Dumped], key: Hashable) -> list[Any]:
+        started = time.perf_counter()
+        failed = True
+        try:
+            answers = await lanes.run(steps, key)
+            failed = False
+            return answers
+        finally:
+            if self._observer is not None:
+                names = [step.statement.name for step in steps]
+                self._observer.unit(names, time.perf_counter() - started, failed)
+
+
+def _lanes(name: str, count: int, pool: PoolSettings, lanes: LaneSettings, reach: Reach) -> Lanes:
+    """A group of lanes to the pool's database, each under a name of its own."""
+    own = replace(pool, statement_timeout=lanes.statement_timeout, lock_timeout=lanes.lock_timeout)
+    conninfos = [connection_string(own, f"{name}-{number}") for number in range(1, count + 1)]
+    return Lanes(conninfos, lanes, prepares=pool.prepares, reach=reach)

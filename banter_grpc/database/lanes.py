@@ -1,0 +1,127 @@
+"""A group of lanes to one database: which unit goes over which."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from banter_grpc.database.errors import BusyError, NotExecutedError
+from banter_grpc.database.exchange import Dumped
+from banter_grpc.database.lane import Lane, Tally
+from banter_grpc.database.lane_settings import LaneSettings
+from banter_grpc.database.reach import Reach
+
+
+@dataclass(frozen=True, slots=True)
+class LaneStats:
+    """A group of lanes now; `round_trips` and `reconnects` so far."""
+
+    lanes: int
+    up: int
+    in_flight: int
+    waiting: int
+    round_trips: int
+    reconnects: int
+
+
+class Lanes:
+    """One lane for each of `conninfos`. One that is down is passed over while another is up."""
+
+    def __init__(
+        self, conninfos: Sequence[str], settings: LaneSettings, *, prepares: bool = True, reach: Reach | None = None
+    ) -> None:
+        self._settings = settings
+        self._came_up = asyncio.Event()
+        self._tally = Tally()
+        reach = reach or Reach()
+        self.lanes = [
+            Lane(conninfo, settings, prepares=prepares, reach=reach, tally=self._tally, up=self._came_up)
+            for conninfo in conninfos
+        ]
+        self._waiting = 0
+        self._closing = False
+
+    async def open(self) -> None:
+        """Return when one lane is up, or raise what its attempt raised; the others follow in their own time."""
+        first, *others = self.lanes
+        await first.open()
+        for lane in others:
+            lane.start()
+
+    async def close(self, drain: float = 10.0) -> None:
+        """Refuse new units, await those accepted for at most `drain` seconds, then close."""
+        self._closing = True
+        self._came_up.set()  # who waits for a lane is told
+        await asyncio.gather(*(lane.close(drain) for lane in self.lanes))
+
+    @property
+    def waiting(self) -> int:
+        """How many units were not sent yet."""
+        return self._waiting + self._tally.waiting
+
+    def stats(self) -> LaneStats:
+        """The group as it is now."""
+        return LaneStats(
+            lanes=len(self.lanes),
+            up=sum(lane.is_up for lane in self.lanes),
+            in_flight=sum(lane.in_flight for lane in self.lanes),
+            waiting=self.waiting,
+            round_trips=self._tally.round_trips,
+            reconnects=self._tally.reconnects,
+        )
+
+    async def run(self, steps: Sequence[Dumped], key: Hashable = None) -> list[Any]:
+        """Run a unit on the lane of its key, or without one on the lane with the least to do; as `Lane.run`.
+
+        A unit that was not sent goes to another lane. With none up for the time of the settings it is
+        `NotExecutedError`.
+        """
+        deadline: float | None = None
+        while True:
+            lane = self.choose(key)
+            if lane is not None:
+                try:
+                    return await lane.run(steps)
+                except BusyError:
+                    raise
+                except NotExecutedError:
+                    continue
+            if deadline is None:
+                deadline = asyncio.get_running_loop().time() + self._settings.patience
+            await self._wait(deadline)
+
+    def choose(self, key: Hashable) -> Lane | None:
+        """The lane of a key while it is up, else the one with the least to do; None while none is up."""
+        lanes = self.lanes
+        if key is not None:
+            lane = lanes[hash((key,)) % len(lanes)]  # a tuple's hash mixes
+            if lane.is_up:
+                return lane
+        best, least = None, sys.maxsize
+        for lane in lanes:
+            if lane.is_up:
+                load = lane.load
+                if not load:
+                    return lane
+                if load < least:
+                    best, least = lane, load
+        return best
+
+    async def _wait(self, deadline: float) -> None:
+        """Wait until a lane comes up."""
+        if self._closing:
+            raise NotExecutedError("the lanes are closing")
+        if self._waiting >= self._settings.queue:
+            raise BusyError(f"{self._settings.queue} units wait already")
+        self._came_up.clear()
+        self._waiting += 1
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._came_up.wait()
+        except TimeoutError:
+            raise NotExecutedError(f"no lane was up for {self._settings.patience:g} s") from None
+        finally:
+            self._waiting -= 1

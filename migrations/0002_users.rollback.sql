@@ -1,0 +1,3 @@
+DROP VIEW profiles;
+DROP TABLE users;
+DROP FUNCTION users_notify();
