@@ -1,0 +1,73 @@
+"""The two people that an empty development database begins with."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from banter_grpc import values
+from banter_grpc.database.database import Database, PoolSettings
+from banter_grpc.database.queries import user as user_queries
+from banter_grpc.database.queries.user import Profile
+from banter_grpc.database.statement import Step
+
+
+class Beginner(NamedTuple):
+    """Somebody whom `banter dev` makes."""
+
+    phone_number: str
+    full_name: str
+
+
+ADMIN = Beginner("+919876543210", "Admin User")
+USER = Beginner("+919000000000", "Test User 0")
+
+
+async def find_or_make(service_url: str) -> list[Profile]:
+    """The admin and the user of a database, made if it has no users at all; those of them who are there and active.
+
+    Processes that begin at once make them once.
+    """
+    async with connected(service_url) as database:
+        if await database.run(user_queries.find_first_user()) is None:
+            await _make(database)
+        return [profile for who in (ADMIN, USER) if (profile := await find(database, who.phone_number)) is not None]
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncGenerator[Database]:
+    """A database for a command's few queries."""
+    database = Database(PoolSettings(url=url, size=1, min_size=1))
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def find(database: Database, phone_number: str) -> Profile | None:
+    """The active user of a phone number."""
+    profile = await database.run(user_queries.get_user_by_phone_number(phone_number=phone_number))
+    return profile if profile is not None and profile.is_active else None
+
+
+async def _make(database: Database) -> None:
+    """All or nothing, in one unit; who comes second inserts nobody, and gives nobody a role."""
+    admin_id = values.new_id()
+    await database.run(
+        _insert(admin_id, ADMIN),
+        user_queries.set_user_role(role="admin", user_id=admin_id),
+        _insert(values.new_id(), USER),
+    )
+
+
+def _insert(user_id: str, who: Beginner) -> Step[int]:
+    return user_queries.insert_user(
+        user_id=user_id,
+        phone_number=who.phone_number,
+        country_code="+91",
+        full_name=who.full_name,
+        firebase_uid=None,
+        timezone="Asia/Kolkata",
+    )

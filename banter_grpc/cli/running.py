@@ -1,0 +1,65 @@
+"""Serving in the foreground, and keeping the embedded PostgreSQL alive meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from banter_grpc import loop
+from banter_grpc.cli import signals
+from banter_grpc.config import Settings
+from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
+from banter_grpc.rpc.telemetry.logs import Log, make_log, take_over_libraries
+from banter_grpc.rpc.tokens import TrustedIssuer
+from banter_grpc.server import Server, serve
+
+_WATCH_SECONDS = 0.5
+
+
+def run(
+    settings: Settings,
+    embedded: EmbeddedPostgres | None,
+    started: Callable[[Server], None] = lambda _: None,
+    issuers: Sequence[TrustedIssuer] = (),
+) -> None:
+    """Serve until SIGINT or SIGTERM. `started` is called once calls are taken."""
+    loop.run(_run(settings, embedded, started, issuers))
+
+
+async def _run(
+    settings: Settings,
+    embedded: EmbeddedPostgres | None,
+    started: Callable[[Server], None],
+    issuers: Sequence[TrustedIssuer],
+) -> None:
+    take_over_libraries(settings.log_format)
+    log = make_log(settings.log_format, settings.log_level)
+    keeper = asyncio.create_task(_keep_alive(embedded, log), name="embedded PostgreSQL") if embedded else None
+    try:
+        await serve(settings, log, started, issuers)
+    finally:
+        if keeper is not None:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
+        log.flush()
+        # The loop would give its signals back to Python, whose handlers end the process before PostgreSQL has stopped.
+        for number in signals.ENDING:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        signals.ignore()
+
+
+async def _keep_alive(server: EmbeddedPostgres, log: Log) -> None:
+    """Start PostgreSQL again whenever it has died."""
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        if await asyncio.to_thread(server.is_running):
+            continue
+        log.warning("PostgreSQL died")
+        try:
+            await asyncio.to_thread(server.start)
+        except EmbeddedError as error:
+            log.error("PostgreSQL does not start again", reason=str(error))  # noqa: TRY400 - the reason is all there is
+        else:
+            log.warning("PostgreSQL was started again")

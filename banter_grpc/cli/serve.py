@@ -1,0 +1,82 @@
+"""`banter serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from banter_grpc.cli.failures import CommandError
+from banter_grpc.cli.options import DataDir, Host, Port, ServiceUrl
+
+if TYPE_CHECKING:
+    from banter_grpc.cli.targets import Target
+    from banter_grpc.config import Settings
+
+
+def serve(
+    host: Host = None,
+    port: Port = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port of the Prometheus metrics. Default: BANTER_METRICS_PORT, else none.",
+            show_default=False,
+        ),
+    ] = None,
+    reflection: Annotated[
+        bool, typer.Option("--reflection", help="Describe the services to anybody who asks (BANTER_REFLECTION).")
+    ] = False,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Apply migrations first, by BANTER_MIGRATION_DATABASE_URL.")
+    ] = False,
+    data_dir: DataDir = None,
+    database_url: ServiceUrl = None,
+) -> None:
+    """Serve in production, until SIGTERM or Ctrl-C; then calls in flight are finished.
+
+    BANTER_DATABASE_URL (the service's) and BANTER_ISSUERS must be set. A database whose migrations are not those of
+    this program is refused, and so is one that may lose what it has committed.
+    """
+    from pydantic import SecretStr
+
+    from banter_grpc.cli.environment import settings
+    from banter_grpc.cli.targets import embedded, find_url, folder, given
+
+    found = settings(host=host, port=port, metrics_port=metrics_port, reflection=reflection or None, data_dir=data_dir)
+    url = find_url(database_url, data_dir, found.database_url)
+    if url is None and found.data_dir is None:
+        raise CommandError("serve needs a database: set BANTER_DATABASE_URL (banter dev brings its own)")
+    if not found.issuers:
+        raise CommandError("serve needs to know whose tokens to accept: set BANTER_ISSUERS, as the README shows")
+    if migrate and url is not None and found.migration_database_url is None:
+        raise CommandError("--migrate needs the database's owner: set BANTER_MIGRATION_DATABASE_URL")
+    with given(url) if url else embedded(folder(data_dir, found)) as target:
+        service_url = _prepare(target, found, migrate=migrate)
+        from banter_grpc.cli.running import run
+
+        run(found.model_copy(update={"database_url": SecretStr(service_url)}), target.embedded)
+
+
+def _prepare(target: Target, settings: Settings, *, migrate: bool) -> str:
+    """Migrate if asked to, and refuse a database that can't be served from; its URL for the service."""
+    from banter_grpc.cli.targets import require_migrated
+    from banter_grpc.database import access
+    from banter_grpc.database.migrations import Migrations
+    from banter_grpc.database.roles import SERVICE
+
+    url = target.embedded.url(SERVICE) if target.embedded else target.url
+    owner = target.url if target.embedded else settings.migration_database_url
+    if migrate and owner is not None:
+        Migrations().up(owner if isinstance(owner, str) else owner.get_secret_value())
+    require_migrated(url)
+    unsafe = [] if settings.database_test else access.unsafe_settings(url)
+    if unsafe:
+        raise CommandError(
+            f"the database may lose what it has committed: switch {', '.join(unsafe)} on (or set BANTER_DATABASE_TEST"
+            " for a test)"
+        )
+    return url

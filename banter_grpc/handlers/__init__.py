@@ -1,0 +1,1 @@
+"""One class per service: a request becomes parameters of queries, their rows become the response."""

@@ -1,0 +1,133 @@
+"""UserService: accounts and profiles."""
+
+from __future__ import annotations
+
+from banter.v1 import user_pb2
+
+from banter_grpc import errors, values
+from banter_grpc.database.database import Database
+from banter_grpc.database.queries import user as queries
+from banter_grpc.rpc.caller import Caller
+
+_DEFAULT_COUNTRY_CODE = "+91"
+_DEFAULT_TIMEZONE = "Asia/Kolkata"
+_UPDATABLE = ("full_name", "email", "username", "avatar", "bio", "gender", "birth_date", "timezone")
+_PERSONAL = ("phone_number", "email", "birth_date", "firebase_uid")
+_GENDER = values.TextEnum(user_pb2.Gender)
+_ROLE = values.TextEnum(user_pb2.UserRole)
+_HOST_STATUS = values.TextEnum(user_pb2.HostStatus)
+_FIELDS = tuple(user_pb2.User.DESCRIPTOR.fields_by_name)
+
+
+class UserHandler:
+    """Answers the calls of UserService."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def FindOrCreateUser(  # noqa: N802
+        self, request: user_pb2.FindOrCreateUserRequest, caller: Caller
+    ) -> user_pb2.FindOrCreateUserResponse:
+        """One user for one number: whoever comes first inserts, and everybody reads what is there."""
+        country_code = request.country_code or _DEFAULT_COUNTRY_CODE
+        phone = values.parse_phone_number(request.phone_number, country_code, field="phone_number")
+        timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")
+        firebase_uid = request.firebase_uid or None
+        user_id = values.new_id()
+        _, _, user = await self._database.run(
+            queries.insert_user(
+                user_id=user_id,
+                phone_number=phone.e164,
+                country_code=phone.country_code,
+                full_name=request.full_name or f"User {phone.e164[-4:]}",
+                firebase_uid=firebase_uid,
+                timezone=timezone,
+            ),
+            queries.link_firebase_uid(phone_number=phone.e164, firebase_uid=firebase_uid),
+            queries.get_user_by_phone_number(phone_number=phone.e164),
+            key=phone.e164,
+        )
+        if user is None:  # the insert met no such number, so it met the firebase_uid
+            raise errors.firebase_uid_taken()
+        if firebase_uid is not None and user.firebase_uid != firebase_uid:
+            raise errors.user_linked_otherwise()
+        return user_pb2.FindOrCreateUserResponse(user=_encode(user, caller), created=user.user_id == user_id)
+
+    async def GetUser(  # noqa: N802
+        self, request: user_pb2.GetUserRequest, caller: Caller
+    ) -> user_pb2.GetUserResponse:
+        """One row, and of it what the caller may see and wants to."""
+        user = await self._database.run(queries.get_user(user_id=request.user_id))
+        if user is None:
+            raise errors.user_not_found(request.user_id)
+        encoded = _encode(user, caller)
+        if request.read_mask.paths:
+            for name in set(_FIELDS).difference(request.read_mask.paths):
+                encoded.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
+        return user_pb2.GetUserResponse(user=encoded)
+
+    async def UpdateUser(  # noqa: N802
+        self, request: user_pb2.UpdateUserRequest, caller: Caller
+    ) -> user_pb2.UpdateUserResponse:
+        """The named columns change in one statement; the next one reads the user as he now is."""
+        new = request.user
+        mask = list(request.update_mask.paths) or [
+            name
+            for name in _UPDATABLE
+            if new.HasField(name)  # pyright: ignore[reportArgumentType] - a field's name
+        ]
+        if "timezone" in mask:
+            values.check_timezone(new.timezone, field="user.timezone")
+        if "birth_date" in mask and new.HasField("birth_date"):
+            values.check_birth_date(new.birth_date, field="user.birth_date")
+        _, user = await self._database.run(
+            queries.update_user(
+                user_id=new.user_id,
+                mask=mask,
+                full_name=new.full_name or None,
+                email=new.email or None,
+                username=new.username or None,
+                avatar=new.avatar or None,
+                bio=new.bio or None,
+                gender=_GENDER.text(new.gender),
+                birth_date=new.birth_date or None,
+                timezone=new.timezone or None,
+            ),
+            queries.get_user(user_id=new.user_id),
+            key=new.user_id,
+        )
+        if user is None or user.delete_time is not None:
+            raise errors.user_not_found(new.user_id)
+        return user_pb2.UpdateUserResponse(user=_encode(user, caller))
+
+
+def _encode(row: queries.Profile, caller: Caller) -> user_pb2.User:
+    """The row as the caller may see it."""
+    user = user_pb2.User(
+        user_id=row.user_id,
+        phone_number=row.phone_number or "",
+        country_code=row.country_code or "",
+        full_name=row.full_name,
+        email=row.email,
+        username=row.username,
+        avatar=row.avatar,
+        bio=row.bio,
+        gender=_GENDER.number(row.gender),
+        birth_date=row.birth_date,
+        age=row.age,
+        role=_ROLE.number(row.role),
+        firebase_uid=row.firebase_uid,
+        timezone=row.timezone,
+        is_verified=row.is_verified,
+        is_active=row.is_active,
+        host_status=_HOST_STATUS.number(row.host_status),
+        audio_rate=row.audio_rate,
+        video_rate=row.video_rate,
+        create_time=values.timestamp(row.create_time),
+        update_time=values.timestamp(row.update_time),
+        delete_time=values.timestamp(row.delete_time) if row.delete_time is not None else None,
+    )
+    if not (caller.user_id == row.user_id or caller.is_staff or caller.is_service):
+        for name in _PERSONAL:
+            user.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
+    return user

@@ -1,0 +1,95 @@
+"""Values as the domain writes them: ids, phone numbers, time zones, dates, times."""
+
+from __future__ import annotations
+
+import datetime
+import zoneinfo
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import phonenumbers
+import uuid_utils
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from banter_grpc import errors
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import (
+        _EnumTypeWrapper as EnumTypeWrapper,  # pyright: ignore[reportPrivateUsage] - the generic type of the stubs
+    )
+
+E = TypeVar("E", bound=int)
+
+_TIMEZONES = frozenset(zoneinfo.available_timezones())
+_EARLIEST_BIRTH = datetime.date(1900, 1, 1)
+
+
+class PhoneNumber(NamedTuple):
+    """A telephone number: ``+919876543210`` of ``+91``."""
+
+    e164: str
+    country_code: str
+
+
+class TextEnum(Generic[E]):
+    """An enum of the contract as a column holds it: ``GENDER_OTHER`` is ``other``, ``GENDER_UNSPECIFIED`` NULL."""
+
+    def __init__(self, enum: EnumTypeWrapper[E]) -> None:
+        (prefix,) = (name.removesuffix("UNSPECIFIED") for name, number in enum.items() if number == 0)
+        self._numbers: dict[str | None, E] = {
+            name.removeprefix(prefix).lower() if number else None: number for name, number in enum.items()
+        }
+        self._texts: dict[E, str | None] = {number: text for text, number in self._numbers.items()}
+
+    def number(self, text: str | None) -> E:
+        """The value that a column's text means."""
+        return self._numbers[text]
+
+    def text(self, number: E) -> str | None:
+        """The text that a column holds for a value."""
+        return self._texts[number]
+
+
+def new_id() -> str:
+    """A new id, UUIDv7 (RFC 9562): ids made later sort later."""
+    return str(uuid_utils.uuid7())
+
+
+def parse_phone_number(text: str, country_code: str, *, field: str) -> PhoneNumber:
+    """The number that a text spells; a national spelling is read by `country_code`, such as ``+91``.
+
+    Raises `Refusal` (PHONE_NUMBER_INVALID). Numbers that exist in no numbering plan yet are accepted if their length
+    can be right: plans change more often than servers do.
+    """
+    region = phonenumbers.region_code_for_country_code(int(country_code.removeprefix("+")))
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise errors.phone_number_invalid(field) from None
+    if number.extension or not phonenumbers.is_possible_number(number):
+        raise errors.phone_number_invalid(field)
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return PhoneNumber(e164, f"+{number.country_code}")
+
+
+def check_timezone(name: str, *, field: str) -> str:
+    """The name, if the IANA database has such a time zone; raises `Refusal` (TIMEZONE_UNKNOWN)."""
+    if name not in _TIMEZONES:
+        raise errors.timezone_unknown(field)
+    return name
+
+
+def check_birth_date(text: str, *, field: str) -> str:
+    """The date ``YYYY-MM-DD``, if somebody alive can have been born on it; raises `Refusal` (BIRTH_DATE_INVALID)."""
+    try:
+        date = datetime.date.fromisoformat(text)
+    except ValueError:
+        raise errors.birth_date_invalid(field) from None
+    if not _EARLIEST_BIRTH <= date <= datetime.datetime.now(datetime.UTC).date():
+        raise errors.birth_date_invalid(field)
+    return text
+
+
+def timestamp(micros: int) -> Timestamp:
+    """Microseconds since 1970-01-01 UTC as the contract's time."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=rest * 1000)
