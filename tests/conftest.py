@@ -1,0 +1,100 @@
+"""One PostgreSQL per run of the tests, shared by its workers; a database of its own for each worker.
+
+The cluster lives in a short folder of the system's temporary folder: pytest's own ones are 0700, and PostgreSQL's
+account could not enter them as root.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from banter_grpc import resources
+from tests.support.clusters import Cluster, Database, shared_cluster
+
+# Before grpc is imported: its fork handlers crash children, such as PostgreSQL's.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+
+if TYPE_CHECKING:
+    from tests.support.harness import Running
+
+
+class NewDatabase(Protocol):
+    """Makes a database for one test: a fresh clone of the migrated template, or an empty one."""
+
+    def __call__(self, *, migrated: bool = True) -> Database: ...
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The PostgreSQL of this run."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    with shared_cluster(run[:8]) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def worker_database(cluster: Cluster) -> Iterator[Database]:
+    """This worker's own migrated database. Its tests share it, so each works with rows of its own."""
+    database = cluster.new_database()
+    yield database
+    cluster.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def owner_url(worker_database: Database) -> str:
+    """The worker's database, for the owner."""
+    return worker_database.owner_url
+
+
+@pytest.fixture(scope="session")
+def service_url(worker_database: Database) -> str:
+    """The worker's database, for the service."""
+    return worker_database.service_url
+
+
+@pytest.fixture
+def new_database(cluster: Cluster) -> Iterator[NewDatabase]:
+    """Databases that end with the test: `new_database()` is a fresh clone, `new_database(migrated=False)` is empty."""
+    made: list[str] = []
+
+    def make(*, migrated: bool = True) -> Database:
+        database = cluster.new_database(migrated=migrated)
+        made.append(database.name)
+        return database
+
+    yield make
+    for name in made:
+        cluster.drop_database(name)
+
+
+@pytest.fixture
+def move_clock(owner_url: str) -> Iterator[Callable[[float], None]]:
+    """Moves time in the worker's database: after `move_clock(3600)` clock() is an hour ahead, until the test ends."""
+    migration = (resources.migrations() / "0001_clock.sql").read_text()
+    start = migration.index("CREATE FUNCTION clock()")
+    real = migration[start : migration.index(";", start)].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
+
+    def move(seconds: float) -> None:
+        ahead = sql.SQL("statement_timestamp() + make_interval(secs => {})").format(sql.Literal(float(seconds)))
+        with psycopg.connect(owner_url, autocommit=True) as connection:
+            connection.execute(real.replace("statement_timestamp()", ahead.as_string(connection)).encode())
+
+    yield move
+    with psycopg.connect(owner_url, autocommit=True) as connection:
+        connection.execute(real.encode())
+
+
+@pytest.fixture(scope="session")
+async def banter(worker_database: Database) -> AsyncIterator[Running]:
+    """This worker's server, on its own database. Tests share it, so each uses users of its own."""
+    from tests.support.harness import running
+
+    async with running(worker_database.owner_url, worker_database.service_url) as server:
+        yield server

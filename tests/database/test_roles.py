@@ -1,0 +1,163 @@
+"""What the service's role may do, and may not; how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from banter_grpc.database import roles
+from banter_grpc.database.embedded import EmbeddedPostgres
+from tests.conftest import NewDatabase
+
+GRANTS = {
+    ("migration_checksums", "SELECT"),
+    ("profiles", "SELECT"),
+    ("users", "INSERT"),
+    ("users", "SELECT"),
+    ("users", "UPDATE"),
+}
+
+
+@pytest.fixture
+def service(service_url: str) -> Iterator[psycopg.Connection]:
+    """A connection of the service, whose work is undone."""
+    with psycopg.connect(service_url) as connection:
+        yield connection
+        connection.rollback()
+
+
+class TestService:
+    def test_it_has_the_rights_that_it_was_granted_and_no_other(self, owner_url: str) -> None:
+        query = (
+            "SELECT table_name::text, privilege_type::text FROM information_schema.table_privileges"
+            " WHERE grantee IN ('banter_service', 'PUBLIC') AND table_schema = 'public'"
+        )
+        with psycopg.connect(owner_url) as connection:
+            assert set(connection.execute(query).fetchall()) == GRANTS
+
+    def test_it_owns_nothing_and_is_nobody_in_particular(self, owner_url: str) -> None:
+        with psycopg.connect(owner_url) as connection:
+            role = connection.execute(
+                "SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,"
+                " (SELECT count(*) FROM pg_class WHERE relowner = r.oid),"
+                " (SELECT count(*) FROM pg_auth_members WHERE member = r.oid)"
+                " FROM pg_roles AS r WHERE rolname = 'banter_service'"
+            ).fetchone()
+        assert role == (False, False, False, False, False, 0, 0)
+
+    def test_it_reads_and_writes_users(self, service: psycopg.Connection) -> None:
+        service.execute(
+            "INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)"
+            " VALUES (gen_random_uuid(), '+911234567890', '+91', 'A', 'UTC', clock(), clock())"
+        )
+        changed = service.execute("UPDATE users SET role = 'admin' WHERE phone_number = '+911234567890'")
+        assert changed.rowcount == 1
+        found = service.execute("SELECT role FROM profiles WHERE phone_number = '+911234567890'").fetchall()
+        assert found == [("admin",)]
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "DELETE FROM users",
+            "TRUNCATE users",
+            "ALTER TABLE users ADD COLUMN more int",
+            "DROP TABLE users",
+            "CREATE TABLE mine ()",
+            "CREATE TABLE mine (id uuid REFERENCES users)",
+            "CREATE FUNCTION mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE OR REPLACE FUNCTION clock() RETURNS timestamptz LANGUAGE sql AS 'SELECT now()'",
+            "CREATE TRIGGER mine AFTER INSERT ON users EXECUTE FUNCTION users_notify()",
+            "CREATE SCHEMA mine",
+            "CREATE ROLE mine",
+            "SET ROLE banter",
+            "UPDATE profiles SET bio = 'A'",
+            "INSERT INTO migration_checksums VALUES ('0009_x', '', now())",
+            "SELECT * FROM _yoyo_migration",
+        ],
+    )
+    def test_it_may_not(self, service: psycopg.Connection, statement: str) -> None:
+        with pytest.raises(errors.InsufficientPrivilege):
+            service.execute(statement.encode())
+
+
+class TestBootstrap:
+    """On a cluster of their own: roles belong to the whole of it."""
+
+    @pytest.fixture
+    def server(self, any_server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+        """A server without the service's role; an owner without rights, and one who may make roles."""
+        administer(any_server, "DROP ROLE IF EXISTS banter_service")
+        administer(any_server, "CREATE ROLE plain")
+        administer(any_server, "CREATE ROLE maker CREATEROLE")
+        yield any_server
+        for name in ("banter_service", "plain", "maker"):
+            administer(any_server, f"DROP ROLE IF EXISTS {name}")
+
+    def test_it_makes_the_role_once(self, server: EmbeddedPostgres) -> None:
+        for _ in range(2):
+            roles.bootstrap(server.url(), login=False)
+            assert can_log_in(server) is False
+
+    def test_a_login_is_given_and_never_taken(self, server: EmbeddedPostgres) -> None:
+        roles.bootstrap(server.url(), login=False)
+        roles.bootstrap(server.url(), login=True)
+        roles.bootstrap(server.url(), login=False)
+        assert can_log_in(server) is True
+
+    def test_an_owner_who_may_make_roles_may_act_as_the_service(self, server: EmbeddedPostgres) -> None:
+        roles.bootstrap(server.url(), login=False)
+        administer(server, "DROP ROLE banter_service")
+        roles.bootstrap(as_role(server, "maker"), login=False)
+        with psycopg.connect(as_role(server, "maker")) as connection:
+            connection.execute("SET ROLE banter_service")
+
+    def test_an_owner_who_may_not_is_told_what_an_administrator_runs(self, server: EmbeddedPostgres) -> None:
+        with pytest.raises(roles.RoleError) as caught:
+            roles.bootstrap(as_role(server, "plain"), login=False)
+        message = str(caught.value)
+        assert message.endswith("run: CREATE ROLE banter_service NOLOGIN; GRANT banter_service TO plain;")
+        for statement in message.partition("run: ")[2].split(";"):
+            administer(server, statement)
+        roles.bootstrap(as_role(server, "plain"), login=False)
+        with psycopg.connect(as_role(server, "plain")) as connection:
+            connection.execute("SET ROLE banter_service")
+
+    def test_a_role_that_is_not_his_is_granted_by_an_administrator(self, server: EmbeddedPostgres) -> None:
+        roles.bootstrap(server.url(), login=False)
+        with pytest.raises(roles.RoleError, match=r"run: GRANT banter_service TO plain;$"):
+            roles.bootstrap(as_role(server, "plain"), login=False)
+
+
+class TestClock:
+    def test_tests_move_it_and_it_comes_back(self, service_url: str, move_clock: Callable[[float], None]) -> None:
+        query = "SELECT extract(EPOCH FROM clock() - statement_timestamp())::float8"
+        with psycopg.connect(service_url, autocommit=True, prepare_threshold=0) as connection:
+            for seconds in (0, 3600, -60.5, 0):
+                move_clock(seconds)
+                assert connection.execute(query).fetchone() == (seconds,)
+
+    def test_it_is_the_time_of_the_statement_not_of_the_transaction(self, new_database: NewDatabase) -> None:
+        with psycopg.connect(new_database().service_url) as connection:
+            query = "SELECT clock() = statement_timestamp(), clock() > now()"
+            connection.execute("SELECT pg_sleep(0.001)")
+            assert connection.execute(query).fetchone() == (True, True)
+
+
+def administer(server: EmbeddedPostgres, statement: str) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def as_role(server: EmbeddedPostgres, role: str) -> str:
+    """The URL with which the superuser becomes another role as he connects."""
+    return server.url() + f"&options=-c%20role%3D{role}"
+
+
+def can_log_in(server: EmbeddedPostgres) -> bool:
+    with psycopg.connect(server.url()) as connection:
+        row = connection.execute("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'banter_service'").fetchone()
+    assert row is not None
+    return bool(row[0])

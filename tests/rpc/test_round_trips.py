@@ -1,0 +1,44 @@
+"""Every unary RPC is at most one round trip to the database, counted on the socket."""
+
+from __future__ import annotations
+
+import pytest
+from banter.v1 import options_pb2
+from google.protobuf.descriptor import MethodDescriptor
+
+from tests.support import contract
+from tests.support.harness import over_lanes, over_pool, running
+from tests.support.proxy import Proxy
+from tests.support.requests import request_for
+
+UNARY = [pytest.param(m, id=m.full_name) for m in contract.methods() if not m.server_streaming]
+
+
+@pytest.mark.parametrize("way", [over_lanes(1), over_pool(1)], ids=["lanes", "pool"])
+@pytest.mark.parametrize("method", UNARY)
+async def test_a_call_is_one_round_trip(new_database, method: MethodDescriptor, way: dict[str, object]) -> None:
+    """With its statements prepared and the caller's state cached."""
+    database = new_database()
+    async with (
+        Proxy(database.service_url) as proxy,
+        running(database.owner_url, proxy.url, caller_cache=60, **way) as banter,
+    ):
+        user = await banter.new_user()
+        may_user = options_pb2.CALLER_KIND_USER in contract.policy(method).callers
+        metadata = tuple(banter.as_user(user.user_id) if may_user else banter.as_service)
+        call = banter.channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")
+
+        async def ask() -> None:
+            await call(request_for(method, user.user_id).SerializeToString(), metadata=metadata)
+
+        async def five() -> tuple[int, int]:
+            before = proxy.syncs, proxy.round_trips
+            for _ in range(5):
+                await ask()
+            return proxy.syncs - before[0], proxy.round_trips - before[1]
+
+        await ask()
+        # The server's own look at the database, once a second, may fall into one of the measurements.
+        asked, trips = min([await five() for _ in range(3)])
+        assert (asked, trips) <= (5, 5)
+        assert asked > 0, "the proxy counts"

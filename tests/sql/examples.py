@@ -1,0 +1,39 @@
+"""Rows and calls that show every query with all that it can return: what is null somewhere, and what never is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from banter_grpc.database.queries import caller, user
+from banter_grpc.database.statement import Step
+
+_FULL: Final = "00000000-0000-7000-8000-000000000001"
+_BARE: Final = "00000000-0000-7000-8000-000000000002"
+_DELETED: Final = "00000000-0000-7000-8000-000000000003"
+
+ROWS: Final = f"""
+INSERT INTO users (
+    id, phone_number, country_code, full_name, email, username, avatar, bio, gender, birth_date, firebase_uid,
+    timezone, create_time, update_time
+) VALUES (
+    '{_FULL}', '+919876543210', '+91', 'Full', 'full@example.com', 'full', 'https://example.com/a', 'bio', 'other',
+    '2000-02-29', 'full', 'Asia/Kolkata', clock(), clock()
+);
+INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)
+VALUES ('{_BARE}', '+919876543211', '+91', 'Bare', 'Asia/Kolkata', clock(), clock());
+INSERT INTO users (id, is_active, create_time, update_time, delete_time)
+VALUES ('{_DELETED}', FALSE, clock(), clock(), clock());
+"""
+"""For each table a row with every column, and one with no more than it must have."""
+
+CALLS: Final[list[Step[object]]] = [
+    user.get_user(user_id=_FULL),
+    user.get_user(user_id=_BARE),
+    user.get_user(user_id=_DELETED),
+    user.get_user_by_phone_number(phone_number="+919876543210"),
+    user.get_user_by_phone_number(phone_number="+919876543211"),
+    user.find_first_user(),
+    caller.find_caller_by_user_id(user_id=_FULL),
+    caller.find_caller_by_firebase_uid(firebase_uid="full"),
+]
+"""Each query that returns rows at least once, and so often that each of its columns that may be null is."""

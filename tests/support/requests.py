@@ -1,0 +1,30 @@
+"""One valid request for every RPC, so that tests that walk the contract can call each of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from banter.v1 import user_pb2
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from tests.support.harness import new_phone_number
+
+_COUNT = itertools.count()
+
+REQUESTS: dict[str, Callable[[str], Message]] = {
+    "banter.v1.UserService.FindOrCreateUser": lambda _: user_pb2.FindOrCreateUserRequest(
+        phone_number=new_phone_number(), full_name="Asha Rao"
+    ),
+    "banter.v1.UserService.GetUser": lambda user_id: user_pb2.GetUserRequest(user_id=user_id),
+    "banter.v1.UserService.UpdateUser": lambda user_id: user_pb2.UpdateUserRequest(
+        user=user_pb2.User(user_id=user_id, bio=f"version {next(_COUNT)}", timezone="Asia/Kolkata")
+    ),
+}
+"""By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
+
+
+def request_for(method: MethodDescriptor, user_id: str) -> Message:
+    """A valid request of a method, about a user."""
+    return REQUESTS[method.full_name](user_id)

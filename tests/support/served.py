@@ -1,0 +1,85 @@
+"""`banter serve` as a process of its own, as production has it: its memory is not the test's."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.rpc.signing import jwks, signer
+from tests.support.processes import ROOT, eventually
+
+_ISSUER, _AUDIENCE = "https://tests.invalid", "banter"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A serving process."""
+
+    pid: int
+    port: int
+    log_file: Path
+
+    @property
+    def token(self) -> str:
+        """A service's token, good for an hour."""
+        now = int(time.time())
+        claims = {"iss": _ISSUER, "aud": _AUDIENCE, "sub": "tests", "iat": now, "exp": now + 3600}
+        return signer().token(**claims)
+
+    @property
+    def log(self) -> list[dict[str, object]]:
+        """What it has logged as JSON so far."""
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    @property
+    def memory(self) -> int:
+        """Bytes of memory that it holds; Linux only."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    @property
+    def files(self) -> int:
+        """Files and sockets that it holds open; Linux only."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+
+@contextlib.contextmanager
+def served(folder: Path, service_url: str, **settings: object) -> Generator[Served]:
+    """Serves this database until the block ends; `settings` are those of `Settings`. It has to end well."""
+    keys, log_file = folder / "jwks.json", folder / "serve.log"
+    keys.write_bytes(jwks(signer()))
+    issuer = {"issuer": _ISSUER, "audience": _AUDIENCE, "subject": "service", "keys": str(keys)}
+    given = {"database_url": service_url, "database_test": True, "issuers": json.dumps([issuer]), "log_format": "json"}
+    environment = {f"BANTER_{name.upper()}": str(value) for name, value in {**given, **settings}.items()}
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "banter_grpc", "serve", "--port", "0"],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    server = Served(process.pid, 0, log_file)
+    try:
+        eventually(lambda: _port(server) > 0 or process.poll() is not None)
+        assert process.poll() is None, log_file.read_text()
+        yield Served(process.pid, _port(server), log_file)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) == 0, log_file.read_text()[-2000:]
+    finally:
+        process.kill()
+        process.wait(15)
+
+
+def _port(server: Served) -> int:
+    ports = [line["port"] for line in server.log if line.get("event") == "serving"]
+    return ports[0] if ports and isinstance(ports[0], int) else 0
