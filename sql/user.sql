@@ -31,6 +31,38 @@ SELECT
 FROM profiles
 WHERE id = $user_id::uuid;
 
+-- name: batch_get_users :many
+-- The users of many ids, in the ids' order, deleted ones too. An id that nobody has gives no row.
+-- row: profile
+-- index: users_pkey
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+SELECT
+    profiles.user_id,
+    profiles.phone_number,
+    profiles.country_code,
+    profiles.full_name,
+    profiles.email,
+    profiles.username,
+    profiles.avatar,
+    profiles.bio,
+    profiles.gender,
+    profiles.birth_date,
+    profiles.age,
+    profiles.role,
+    profiles.firebase_uid,
+    profiles.timezone,
+    profiles.is_verified,
+    profiles.is_active,
+    profiles.host_status,
+    profiles.audio_rate,
+    profiles.video_rate,
+    profiles.create_time,
+    profiles.update_time,
+    profiles.delete_time
+FROM unnest($user_ids::uuid[]) WITH ORDINALITY AS asked (id, place)
+INNER JOIN profiles ON asked.id = profiles.id
+ORDER BY asked.place;
+
 -- name: get_user_by_phone_number :one
 -- The user of a phone number. No row: nobody has it.
 -- row: profile

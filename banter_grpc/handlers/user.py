@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from banter.v1 import user_pb2
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from banter_grpc import errors, values
 from banter_grpc.database.database import Database
@@ -60,11 +61,19 @@ class UserHandler:
         user = await self._database.run(queries.get_user(user_id=request.user_id))
         if user is None:
             raise errors.user_not_found(request.user_id)
-        encoded = _encode(user, caller)
-        if request.read_mask.paths:
-            for name in set(_FIELDS).difference(request.read_mask.paths):
-                encoded.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
-        return user_pb2.GetUserResponse(user=encoded)
+        return user_pb2.GetUserResponse(user=_masked(_encode(user, caller), request.read_mask))
+
+    async def BatchGetUsers(  # noqa: N802
+        self, request: user_pb2.BatchGetUsersRequest, caller: Caller
+    ) -> user_pb2.BatchGetUsersResponse:
+        """One row for each id, in one statement; a missing one fails all (AIP-231)."""
+        users = await self._database.run(queries.batch_get_users(user_ids=request.user_ids))
+        if len(users) < len(request.user_ids):
+            found = {user.user_id for user in users}
+            raise errors.user_not_found(next(id_ for id_ in request.user_ids if id_.lower() not in found))
+        return user_pb2.BatchGetUsersResponse(
+            users=[_masked(_encode(user, caller), request.read_mask) for user in users]
+        )
 
     async def UpdateUser(  # noqa: N802
         self, request: user_pb2.UpdateUserRequest, caller: Caller
@@ -99,6 +108,14 @@ class UserHandler:
         if user is None or user.delete_time is not None:
             raise errors.user_not_found(new.user_id)
         return user_pb2.UpdateUserResponse(user=_encode(user, caller))
+
+
+def _masked(user: user_pb2.User, mask: FieldMask) -> user_pb2.User:
+    """Only the fields that the mask names; all of them if it names none."""
+    if mask.paths:
+        for name in set(_FIELDS).difference(mask.paths):
+            user.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
+    return user
 
 
 def _encode(row: queries.Profile, caller: Caller) -> user_pb2.User:

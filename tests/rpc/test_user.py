@@ -183,6 +183,46 @@ class TestGetUser:
         assert failure.reason == "USER_NOT_FOUND"
 
 
+class TestBatchGetUsers:
+    async def test_users_come_in_the_order_of_their_ids(self, banter: Running) -> None:
+        users = [await banter.new_user() for _ in range(5)]
+        ids = [users[place].user_id for place in (3, 1, 4, 1, 0)]
+        request = user_pb2.BatchGetUsersRequest(user_ids=[ids[0].upper(), *ids[1:]])
+        answer = await banter.users.BatchGetUsers(request, metadata=banter.as_service)
+        assert [user.user_id for user in answer.users] == ids
+        assert answer.users[0] == users[3]
+
+    async def test_only_his_own_is_personal_to_a_caller(self, banter: Running) -> None:
+        user, other = await banter.new_user(), await banter.new_user()
+        request = user_pb2.BatchGetUsersRequest(
+            user_ids=[user.user_id, other.user_id], read_mask=FieldMask(paths=["phone_number"])
+        )
+        answer = await banter.users.BatchGetUsers(request, metadata=banter.as_user(user.user_id))
+        assert list(answer.users) == [user_pb2.User(phone_number=user.phone_number), user_pb2.User()]
+
+    async def test_an_id_that_nobody_has_fails_all(self, banter: Running) -> None:
+        user, missing = await banter.new_user(), str(uuid.uuid4())
+        request = user_pb2.BatchGetUsersRequest(user_ids=[user.user_id, missing])
+        failure = await refused(banter.users.BatchGetUsers(request, metadata=banter.as_service))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
+        assert failure.metadata == {"user_id": missing}
+
+    @pytest.mark.parametrize(
+        "ids", [[], ["x"], [str(uuid.UUID(int=n)) for n in range(1001)]], ids=["none", "bad", "many"]
+    )
+    async def test_a_batch_has_one_to_a_thousand_ids(self, banter: Running, ids: list[str]) -> None:
+        request = user_pb2.BatchGetUsersRequest(user_ids=ids)
+        failure = await refused(banter.users.BatchGetUsers(request, metadata=banter.as_service))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.INVALID_ARGUMENT, "REQUEST_INVALID")
+        assert failure.message.startswith("user_ids")
+
+    async def test_a_thousand_are_one_call(self, banter: Running) -> None:
+        user = await banter.new_user()
+        request = user_pb2.BatchGetUsersRequest(user_ids=[user.user_id] * 1000)
+        answer = await banter.users.BatchGetUsers(request, metadata=banter.as_service)
+        assert len(answer.users) == 1000
+
+
 class TestUpdateUser:
     async def test_without_a_mask_what_is_set_changes(self, banter: Running) -> None:
         user = await banter.new_user()

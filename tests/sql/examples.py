@@ -32,6 +32,7 @@ CALLS: Final[list[Step[object]]] = [
     user.get_user(user_id=_DELETED),
     user.get_user_by_phone_number(phone_number="+919876543210"),
     user.get_user_by_phone_number(phone_number="+919876543211"),
+    user.batch_get_users(user_ids=[_FULL, _BARE, _DELETED]),
     user.find_first_user(),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),

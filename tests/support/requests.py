@@ -18,6 +18,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         phone_number=new_phone_number(), full_name="Asha Rao"
     ),
     "banter.v1.UserService.GetUser": lambda user_id: user_pb2.GetUserRequest(user_id=user_id),
+    "banter.v1.UserService.BatchGetUsers": lambda user_id: user_pb2.BatchGetUsersRequest(user_ids=[user_id]),
     "banter.v1.UserService.UpdateUser": lambda user_id: user_pb2.UpdateUserRequest(
         user=user_pb2.User(user_id=user_id, bio=f"version {next(_COUNT)}", timezone="Asia/Kolkata")
     ),

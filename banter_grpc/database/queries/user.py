@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from banter_grpc.database.statement import Statement, Step, Way, first_or_none, row_count
+from banter_grpc.database.statement import Statement, Step, Way, all_rows, first_or_none, row_count
 
 
 class Profile(NamedTuple):
-    """A row of get_user and get_user_by_phone_number."""
+    """A row of get_user, batch_get_users and get_user_by_phone_number."""
 
     user_id: str
     phone_number: str | None
@@ -84,6 +84,49 @@ WHERE id = $1::uuid
 def get_user(*, user_id: str) -> Step[Profile | None]:
     """One user, deleted ones too. No row: there is no such user."""
     return Step(GET_USER, (user_id,))
+
+
+BATCH_GET_USERS: Final[Statement[list[Profile]]] = Statement(
+    name="batch_get_users",
+    sql="""-- batch_get_users
+SELECT
+    profiles.user_id,
+    profiles.phone_number,
+    profiles.country_code,
+    profiles.full_name,
+    profiles.email,
+    profiles.username,
+    profiles.avatar,
+    profiles.bio,
+    profiles.gender,
+    profiles.birth_date,
+    profiles.age,
+    profiles.role,
+    profiles.firebase_uid,
+    profiles.timezone,
+    profiles.is_verified,
+    profiles.is_active,
+    profiles.host_status,
+    profiles.audio_rate,
+    profiles.video_rate,
+    profiles.create_time,
+    profiles.update_time,
+    profiles.delete_time
+FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
+INNER JOIN profiles ON asked.id = profiles.id
+ORDER BY asked.place
+""",
+    row=Profile._make,
+    answer=all_rows,
+    way=Way.SHARED,
+    writes=False,
+    repeatable=True,
+)
+
+
+def batch_get_users(*, user_ids: Sequence[str]) -> Step[list[Profile]]:
+    """The users of many ids, in the ids' order, deleted ones too. An id that nobody has gives no row."""
+    return Step(BATCH_GET_USERS, (list(user_ids),))
 
 
 GET_USER_BY_PHONE_NUMBER: Final[Statement[Profile | None]] = Statement(
