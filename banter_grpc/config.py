@@ -25,6 +25,11 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="port of the Prometheus metrics; none by default"
     )
+    workers: int | None = Field(
+        None,
+        ge=1,
+        description="processes of `banter serve`; by default one per core, as far as the database's connections reach",
+    )
     reflection: bool = Field(False, description="whether the server describes its services to anybody who asks")
 
     database_url: SecretStr | None = Field(None, description="the service's database, `postgresql://...`")

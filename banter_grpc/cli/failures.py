@@ -72,6 +72,7 @@ def _foreseen() -> tuple[type[Exception], ...]:
     from banter_grpc.rpc.mint import DevKeyError
     from banter_grpc.rpc.policy import PolicyError
     from banter_grpc.transport.grpc import AddressError
+    from banter_grpc.workers.supervisor import PortError
 
     return (
         EmbeddedError,
@@ -83,6 +84,7 @@ def _foreseen() -> tuple[type[Exception], ...]:
         DevKeyError,
         PolicyError,
         AddressError,
+        PortError,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 from banter_grpc import loop
@@ -13,6 +13,7 @@ from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
 from banter_grpc.rpc.telemetry.logs import Log, make_log, take_over_libraries
 from banter_grpc.rpc.tokens import TrustedIssuer
 from banter_grpc.server import Server, serve
+from banter_grpc.workers.supervisor import Plan, Supervisor
 
 _WATCH_SECONDS = 0.5
 
@@ -23,21 +24,32 @@ def run(
     started: Callable[[Server], None] = lambda _: None,
     issuers: Sequence[TrustedIssuer] = (),
 ) -> None:
-    """Serve until SIGINT or SIGTERM. `started` is called once calls are taken."""
-    loop.run(_run(settings, embedded, started, issuers))
+    """Serve in this process until SIGINT or SIGTERM. `started` is called once calls are taken."""
+
+    async def work(log: Log) -> None:
+        await serve(settings, log, started, issuers)
+
+    loop.run(_beside(embedded, settings, work))
 
 
-async def _run(
-    settings: Settings,
-    embedded: EmbeddedPostgres | None,
-    started: Callable[[Server], None],
-    issuers: Sequence[TrustedIssuer],
+def supervise(plan: Plan, embedded: EmbeddedPostgres | None, settings: Settings) -> None:
+    """Keep workers serving until SIGINT or SIGTERM."""
+
+    async def work(log: Log) -> None:
+        await Supervisor(plan, log).run()
+
+    loop.run(_beside(embedded, settings, work))
+
+
+async def _beside(
+    embedded: EmbeddedPostgres | None, settings: Settings, work: Callable[[Log], Awaitable[None]]
 ) -> None:
+    """Do the work, with the embedded PostgreSQL kept alive meanwhile."""
     take_over_libraries(settings.log_format)
     log = make_log(settings.log_format, settings.log_level)
     keeper = asyncio.create_task(_keep_alive(embedded, log), name="embedded PostgreSQL") if embedded else None
     try:
-        await serve(settings, log, started, issuers)
+        await work(log)
     finally:
         if keeper is not None:
             keeper.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,7 @@ from banter_grpc.cli.options import DataDir, Host, Port, ServiceUrl
 if TYPE_CHECKING:
     from banter_grpc.cli.targets import Target
     from banter_grpc.config import Settings
+    from banter_grpc.workers.supervisor import Plan
 
 
 def serve(
@@ -24,6 +26,15 @@ def serve(
             max=65535,
             metavar="PORT",
             help="Port of the Prometheus metrics. Default: BANTER_METRICS_PORT, else none.",
+            show_default=False,
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Processes. Default: BANTER_WORKERS, else one per core, as far as connections reach.",
             show_default=False,
         ),
     ] = None,
@@ -40,13 +51,21 @@ def serve(
 
     BANTER_DATABASE_URL (the service's) and BANTER_ISSUERS must be set. A database whose migrations are not those of
     this program is refused, and so is one that may lose what it has committed.
-    """
-    from pydantic import SecretStr
 
+    Its workers share one port. One that dies is replaced at once; SIGHUP replaces all of them, one by one, by what is
+    installed then.
+    """
     from banter_grpc.cli.environment import settings
     from banter_grpc.cli.targets import embedded, find_url, folder, given
 
-    found = settings(host=host, port=port, metrics_port=metrics_port, reflection=reflection or None, data_dir=data_dir)
+    found = settings(
+        host=host,
+        port=port,
+        metrics_port=metrics_port,
+        workers=workers,
+        reflection=reflection or None,
+        data_dir=data_dir,
+    )
     url = find_url(database_url, data_dir, found.database_url)
     if url is None and found.data_dir is None:
         raise CommandError("serve needs a database: set BANTER_DATABASE_URL (banter dev brings its own)")
@@ -56,9 +75,32 @@ def serve(
         raise CommandError("--migrate needs the database's owner: set BANTER_MIGRATION_DATABASE_URL")
     with given(url) if url else embedded(folder(data_dir, found)) as target:
         service_url = _prepare(target, found, migrate=migrate)
-        from banter_grpc.cli.running import run
+        from banter_grpc.cli.running import supervise
 
-        run(found.model_copy(update={"database_url": SecretStr(service_url)}), target.embedded)
+        supervise(_plan(found, service_url), target.embedded, found)
+
+
+def _plan(settings: Settings, url: str) -> Plan:
+    """So many workers as were asked for, or as there are cores; refused if the database has no room for them."""
+    from banter_grpc.database import access
+    from banter_grpc.workers.supervisor import Plan
+
+    # One more during a replacement.
+    room = access.free_connections(url) // settings.connections - 1
+    count = settings.workers or max(1, min(os.cpu_count() or 1, room))
+    if room < count:
+        raise CommandError(
+            f"{count} workers of {settings.connections} connections, and one more while they are replaced, are more"
+            " than the database has room for: raise its max_connections, or lower BANTER_WORKERS or BANTER_CONNECTIONS"
+        )
+    return Plan(
+        workers=count,
+        host=settings.host,
+        port=settings.port,
+        metrics_port=settings.metrics_port,
+        settings={"host": settings.host, "reflection": settings.reflection, "database_url": url},
+        drain=settings.drain_delay + settings.drain + 5.0,
+    )
 
 
 def _prepare(target: Target, settings: Settings, *, migrate: bool) -> str:

@@ -40,6 +40,16 @@ def unsafe_settings(url: str) -> list[str]:
         return [name for (name,) in rows]
 
 
+def free_connections(url: str) -> int:
+    """How many connections the service may have at most. Raises `RoleError` without a connection."""
+    with connect(url) as connection:
+        row = connection.execute(
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"
+        ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
 def _parsed(url: str) -> dict[str, str | int | None]:
     try:
         return dict(conninfo_to_dict(url))

@@ -7,7 +7,6 @@ that only read have lanes of their own, so that no lock of a writer holds them u
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar, overload
@@ -17,13 +16,13 @@ import psycopg
 from banter_grpc.database import errors
 from banter_grpc.database.connection import ConnectionEnded
 from banter_grpc.database.dumping import Dumper
-from banter_grpc.database.exchange import Dumped
 from banter_grpc.database.lane_settings import LaneSettings
 from banter_grpc.database.lanes import Lanes, LaneStats
-from banter_grpc.database.pool import Observer, Pool, PoolSettings, PoolStats
+from banter_grpc.database.observer import Observer
+from banter_grpc.database.pool import Pool, PoolStats
 from banter_grpc.database.reach import Reach
 from banter_grpc.database.retries import Retries
-from banter_grpc.database.settings import connection_string
+from banter_grpc.database.settings import PoolSettings, connection_string
 from banter_grpc.database.statement import Statement, Step, Way, row_count
 
 __all__ = ["Database", "LaneSettings", "LaneStats", "Observer", "PoolSettings", "PoolStats"]
@@ -47,15 +46,14 @@ class Database:
         self, pool: PoolSettings, observer: Observer | None = None, *, lanes: LaneSettings | None = None
     ) -> None:
         self._wait = pool.wait
-        self._observer = observer
         self._dumper = Dumper()
         reach = Reach()
         self._pool = Pool(pool, reach, observer)
         self._groups: dict[str, Lanes] = {}
         if lanes is not None:
             self._groups = {
-                "read": _lanes("read", lanes.read_lanes, pool, lanes, reach),
-                "write": _lanes("write", lanes.write_lanes, pool, lanes, reach),
+                "read": _lanes("read", lanes.read_lanes, pool, lanes, reach, observer),
+                "write": _lanes("write", lanes.write_lanes, pool, lanes, reach, observer),
             }
         self._reads = self._groups.get("read")
         self._writes = self._groups.get("write")
@@ -131,7 +129,7 @@ class Database:
         retries: Retries | None = None
         while True:
             try:
-                answers = await (self._pool.run(dumped) if group is None else self._over(group, dumped, key))
+                answers = await (self._pool.run(dumped) if group is None else group.run(dumped, key))
             except (psycopg.Error, ConnectionEnded, errors.UnavailableError) as error:
                 retries = retries or Retries([step.statement for step in steps])
                 await retries.consider(error)
@@ -147,21 +145,11 @@ class Database:
             writes = writes or step.statement.writes
         return self._writes if writes else self._reads
 
-    async def _over(self, lanes: Lanes, steps: list[Dumped], key: Hashable) -> list[Any]:
-        started = time.perf_counter()
-        failed = True
-        try:
-            answers = await lanes.run(steps, key)
-            failed = False
-            return answers
-        finally:
-            if self._observer is not None:
-                names = [step.statement.name for step in steps]
-                self._observer.unit(names, time.perf_counter() - started, failed)
 
-
-def _lanes(name: str, count: int, pool: PoolSettings, lanes: LaneSettings, reach: Reach) -> Lanes:
+def _lanes(
+    name: str, count: int, pool: PoolSettings, lanes: LaneSettings, reach: Reach, observer: Observer | None
+) -> Lanes:
     """A group of lanes to the pool's database, each under a name of its own."""
     own = replace(pool, statement_timeout=lanes.statement_timeout, lock_timeout=lanes.lock_timeout)
     conninfos = [connection_string(own, f"{name}-{number}") for number in range(1, count + 1)]
-    return Lanes(conninfos, lanes, prepares=pool.prepares, reach=reach)
+    return Lanes(conninfos, lanes, prepares=pool.prepares, reach=reach, observer=observer)

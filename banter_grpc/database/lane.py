@@ -56,6 +56,7 @@ class Lane:
     ) -> None:
         self._conninfo = conninfo
         self._settings = settings
+        self._window = settings.window
         self._prepares = prepares
         self._reach = reach or Reach()
         self._tally = tally or Tally()
@@ -148,28 +149,23 @@ class Lane:
         try:
             step(link)
             link.settle()
-            while self._may_send(link):
+            while self._queue and not link.blocked and len(link.flying) < self._window:
                 self._pump(link)
                 link.settle()
         except Exception as error:
             self._lost(error)
             return
-        self._retiring = self._retiring or link.read_only
-        if self._retiring:
-            self.is_up = False
+        if link.read_only and not self._retiring:
+            self._retire()
         if link.broken or (self._retiring and not link.flying):
             self._lost(None)
         elif not self._queue and not link.flying:
             self._idle.set()
 
-    def _may_send(self, link: LaneConnection) -> bool:
-        has_room = not link.blocked and len(link.flying) < self._settings.window
-        return bool(self._queue) and has_room and not self._retiring
-
     def _pump(self, link: LaneConnection) -> None:
         """Send queued units, as far as the window and the socket allow."""
-        queue, tally = self._queue, self._tally
-        while self._may_send(link):
+        queue, flying, tally = self._queue, link.flying, self._tally
+        while queue and not link.blocked and len(flying) < self._window:
             unit = queue[0]
             if not unit.future.done():
                 # It stays in the queue until it is in flight: whatever breaks meanwhile, somebody tells its caller.
@@ -192,14 +188,14 @@ class Lane:
             return
         if link.flying and now - link.heard > self._settings.silence:
             self._lost(TimeoutError(f"nothing heard for {self._settings.silence:g} s"))
-        elif now - link.born > self._lifetime:
+        elif now - link.born > self._lifetime and not self._retiring:
             self._retire()
+            self._work(LaneConnection.settle)
 
     def _retire(self) -> None:
         """Send no more; connect again once all is answered. What was not sent is told so."""
         self._retiring, self.is_up = True, False
         self._drop_queue(None)
-        self._work(LaneConnection.settle)
 
     async def _connect(self) -> None:
         try:

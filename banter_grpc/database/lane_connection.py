@@ -19,8 +19,7 @@ from banter_grpc.database.statement import Statement
 from banter_grpc.database.unit import Prepared, Unit, is_last_word
 
 # Plain ints: `result.status` is one, and comparing it with an enum's member costs more than reading it.
-_ROWS: Final = int(pq.ExecStatus.TUPLES_OK)
-_DONE: Final = int(pq.ExecStatus.COMMAND_OK)
+_RESULTS: Final = frozenset({int(pq.ExecStatus.TUPLES_OK), int(pq.ExecStatus.COMMAND_OK)})
 _FAILED: Final = int(pq.ExecStatus.FATAL_ERROR)
 _SYNC: Final = int(pq.ExecStatus.PIPELINE_SYNC)
 _ABORTED: Final = int(pq.ExecStatus.PIPELINE_ABORTED)
@@ -124,23 +123,21 @@ class LaneConnection:
         writes, and the loop never reports what it has read.
         """
         pg, flying, separators = self._pg, self.flying, 0
+        owed = len(flying)
         while flying and not pg.is_busy():
             if (result := pg.get_result()) is None:  # ends the results of one statement
                 separators += 1
                 if separators > 1:
                     raise psycopg.OperationalError("the answers ended before the units in flight")
                 continue
-            separators, status, unit = 0, result.status, flying[0]
-            if status == _SYNC:
+            separators, unit = 0, flying[0]
+            if result.status == _SYNC:
                 flying.popleft()
                 self._settled(unit)
-            elif status == _FAILED:
-                self._refused(unit, result)
-            elif status in (_ROWS, _DONE):
-                if type(unit) is Unit:
-                    unit.results.append(result)
-            elif status != _ABORTED:
-                raise psycopg.OperationalError(f"a lane cannot go on after {pq.ExecStatus(status).name}")
+            else:
+                self._take(unit, result)
+        if len(flying) != owed:
+            self.heard = self._loop.time()
         while pg.notifies() is not None:  # they would pile up in libpq
             pass
 
@@ -170,6 +167,17 @@ class LaneConnection:
             self._pg.pipeline_sync()
         return prepared
 
+    def _take(self, unit: Unit | Prepared, result: PGresult) -> None:
+        """One answer of a unit, or of a preparation."""
+        status = result.status
+        if status in _RESULTS:
+            if isinstance(unit, Unit):
+                unit.results.append(result)
+        elif status == _FAILED:
+            self._refused(unit, result)
+        elif status != _ABORTED:
+            raise psycopg.OperationalError(f"a lane cannot go on after {pq.ExecStatus(status).name}")
+
     def _refused(self, unit: Unit | Prepared, result: PGresult) -> None:
         unit.refused = unit.refused or result  # the first explains the most
         if is_last_word(result):
@@ -179,7 +187,6 @@ class LaneConnection:
 
     def _settled(self, unit: Unit | Prepared) -> None:
         """Its Sync came back: only now has it committed, or been rolled back."""
-        self.heard = self._loop.time()
         if isinstance(unit, Prepared):
             if unit.refused is not None:
                 self._forget(unit)

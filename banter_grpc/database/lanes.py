@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from banter_grpc.database.errors import BusyError, NotExecutedError
 from banter_grpc.database.exchange import Dumped
 from banter_grpc.database.lane import Lane, Tally
 from banter_grpc.database.lane_settings import LaneSettings
+from banter_grpc.database.observer import Observer
 from banter_grpc.database.reach import Reach
 
 
@@ -31,8 +33,15 @@ class Lanes:
     """One lane for each of `conninfos`. One that is down is passed over while another is up."""
 
     def __init__(
-        self, conninfos: Sequence[str], settings: LaneSettings, *, prepares: bool = True, reach: Reach | None = None
+        self,
+        conninfos: Sequence[str],
+        settings: LaneSettings,
+        *,
+        prepares: bool = True,
+        reach: Reach | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer
         self._settings = settings
         self._came_up = asyncio.Event()
         self._tally = Tally()
@@ -76,22 +85,29 @@ class Lanes:
     async def run(self, steps: Sequence[Dumped], key: Hashable = None) -> list[Any]:
         """Run a unit on the lane of its key, or without one on the lane with the least to do; as `Lane.run`.
 
-        A unit that was not sent goes to another lane. With none up for the time of the settings it is
-        `NotExecutedError`.
+        A unit that was not sent goes to another lane. When none is up, and the patience of the settings is over since
+        the unit came, it is `NotExecutedError`.
         """
-        deadline: float | None = None
-        while True:
-            lane = self.choose(key)
-            if lane is not None:
+        started = time.perf_counter()
+        failed = True
+        try:
+            while True:
+                lane = self.choose(key)
+                if lane is None:
+                    await self._wait(started + self._settings.patience - time.perf_counter())
+                    continue
                 try:
-                    return await lane.run(steps)
+                    answers = await lane.run(steps)
                 except BusyError:
                     raise
                 except NotExecutedError:
                     continue
-            if deadline is None:
-                deadline = asyncio.get_running_loop().time() + self._settings.patience
-            await self._wait(deadline)
+                failed = False
+                return answers
+        finally:
+            if self._observer is not None:
+                names = [step.statement.name for step in steps]
+                self._observer.unit(names, time.perf_counter() - started, failed)
 
     def choose(self, key: Hashable) -> Lane | None:
         """The lane of a key while it is up, else the one with the least to do; None while none is up."""
@@ -110,8 +126,8 @@ class Lanes:
                     best, least = lane, load
         return best
 
-    async def _wait(self, deadline: float) -> None:
-        """Wait until a lane comes up."""
+    async def _wait(self, seconds: float) -> None:
+        """Wait until a lane comes up, for at most so long."""
         if self._closing:
             raise NotExecutedError("the lanes are closing")
         if self._waiting >= self._settings.queue:
@@ -119,7 +135,7 @@ class Lanes:
         self._came_up.clear()
         self._waiting += 1
         try:
-            async with asyncio.timeout_at(deadline):
+            async with asyncio.timeout(seconds):
                 await self._came_up.wait()
         except TimeoutError:
             raise NotExecutedError(f"no lane was up for {self._settings.patience:g} s") from None

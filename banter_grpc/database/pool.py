@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import psycopg
 import psycopg_pool
@@ -20,24 +20,11 @@ from banter_grpc.database import errors
 from banter_grpc.database.connection import ConnectionEnded, PooledConnection
 from banter_grpc.database.exchange import Dumped
 from banter_grpc.database.failures import is_read_only
+from banter_grpc.database.observer import Observer
 from banter_grpc.database.reach import Reach
 from banter_grpc.database.settings import PoolSettings, connection_string
 
-__all__ = ["Observer", "Pool", "PoolSettings", "PoolStats"]
-
 _REFILL: Final = 0.25
-
-
-class Observer(Protocol):
-    """Told of each unit, in order to measure."""
-
-    def unit(self, queries: Sequence[str], seconds: float, failed: bool) -> None:
-        """A unit came back from the database, or was given up, after `seconds`."""
-        ...
-
-    def waited(self, seconds: float) -> None:
-        """A unit got its connection after `seconds`."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

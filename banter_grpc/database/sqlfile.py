@@ -167,6 +167,8 @@ def _query(path: Path, start: int, lines: list[str]) -> Query:
         own="way" in words,
     )
     _check(query, words, found)
+    if not _keeps_to_its_unit(found):
+        query.refuse("it would outlast its unit, or stream: a query begins with " + ", ".join(sorted(_BEGINNINGS)))
     return query
 
 
@@ -198,8 +200,6 @@ def _check(query: Query, words: dict[str, str], found: list[Token]) -> None:
         query.refuse("name the index that it rides on: `-- index: users_pkey`, or say `-- plan: why it needs none`")
     if query.index and query.plan:
         query.refuse("`-- index` is checked and `-- plan` says why not: keep one of them")
-    if not _keeps_to_its_unit(found):
-        query.refuse("it would outlast its unit, or stream: a query begins with " + ", ".join(sorted(_BEGINNINGS)))
     if words.get("way", "own") != "own":
         query.refuse("the only way to name is `-- way: own`: write that, or take the line away")
     if query.row and not _IDENTIFIER.fullmatch(query.row):

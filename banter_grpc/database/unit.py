@@ -35,13 +35,13 @@ class Unit:
 
     def __init__(self, steps: Sequence[Dumped], future: asyncio.Future[list[Any]]) -> None:
         self.steps, self.future, self.repeats = steps, future, 0
-        self.rewind()
-
-    def rewind(self) -> None:
-        """Forget what came of it, to be sent again."""
         self.known: list[Prepared] = []
         self.results: list[PGresult] = []
         self.refused: PGresult | None = None
+
+    def rewind(self) -> None:
+        """Forget what came of it, to be sent again."""
+        self.known, self.results, self.refused = [], [], None
 
     def answer(self) -> None:
         """Its Sync came back without an error: it is committed, whatever becomes of its answers here."""

@@ -65,6 +65,7 @@ class Supervisor:
             self.port = port.getsockname()[1]
             if self._plan.metrics_port is not None:
                 self.metrics_port = await _open(endpoint, self._plan.host, self._plan.metrics_port)
+                self._log.info("metrics", host=self._plan.host, port=self.metrics_port)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, self._stop.set)
             loop.add_signal_handler(signal.SIGHUP, self._roll.set)
@@ -109,7 +110,6 @@ class Supervisor:
         if not await worker.serve(settings, self._plan.start):
             self._log.error("worker did not start", slot=slot, pid=worker.pid, exit_status=worker.exit_status)
             return None
-        self._log.info("worker serves", slot=slot, pid=worker.pid, host=self._plan.host, port=self.port)
         return worker
 
     async def _take_spare(self) -> Worker:

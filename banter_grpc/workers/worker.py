@@ -45,6 +45,7 @@ async def _work(end: socket.socket) -> int:
     log = make_log(settings.log_format, settings.log_level)
     async with Server(settings, log, share_port=True) as server:
         link.send({"serving": True})
+        log.info("serving", host=settings.host, port=server.port, pid=os.getpid())
         background = [
             asyncio.create_task(_beat(link, server)),
             asyncio.create_task(_answer(link, messages, server, stop)),

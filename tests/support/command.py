@@ -82,7 +82,13 @@ class Serving:
         started = time.monotonic()
         with self._out.open("wb") as out, self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [*COMMAND, *map(str, arguments), "--port", "0"],
+                [
+                    *COMMAND,
+                    *map(str, arguments),
+                    "--port",
+                    "0",
+                    *(["--workers", "1"] if arguments[0] == "serve" else []),
+                ],
                 cwd=ROOT,
                 env=environment(log_format="json", **settings),
                 stdin=subprocess.DEVNULL,

@@ -21,11 +21,12 @@ _ISSUER, _AUDIENCE = "https://tests.invalid", "banter"
 
 @dataclass(frozen=True)
 class Served:
-    """A serving process."""
+    """A worker, which serves."""
 
     pid: int
     port: int
     log_file: Path
+    supervisor: int
 
     @property
     def token(self) -> str:
@@ -52,7 +53,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(folder: Path, service_url: str, **settings: object) -> Generator[Served]:
+def served(folder: Path, service_url: str, *, workers: int = 1, **settings: object) -> Generator[Served]:
     """Serves this database until the block ends; `settings` are those of `Settings`. It has to end well."""
     keys, log_file = folder / "jwks.json", folder / "serve.log"
     keys.write_bytes(jwks(signer()))
@@ -61,25 +62,32 @@ def served(folder: Path, service_url: str, **settings: object) -> Generator[Serv
     environment = {f"BANTER_{name.upper()}": str(value) for name, value in {**given, **settings}.items()}
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "banter_grpc", "serve", "--port", "0"],
+            [sys.executable, "-m", "banter_grpc", "serve", "--port", "0", "--workers", str(workers)],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
         )
-    server = Served(process.pid, 0, log_file)
+    server = Served(0, 0, log_file, process.pid)
     try:
-        eventually(lambda: _port(server) > 0 or process.poll() is not None)
+        eventually(lambda: _serving(server) is not None or process.poll() is not None)
         assert process.poll() is None, log_file.read_text()
-        yield Served(process.pid, _port(server), log_file)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0, log_file.read_text()[-2000:]
+        found = _serving(server)
+        assert found is not None
+        yield Served(*found, log_file, process.pid)
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(15) == 0, log_file.read_text()[-2000:]
     finally:
         process.kill()
         process.wait(15)
 
 
-def _port(server: Served) -> int:
-    ports = [line["port"] for line in server.log if line.get("event") == "serving"]
-    return ports[0] if ports and isinstance(ports[0], int) else 0
+def _serving(server: Served) -> tuple[int, int] | None:
+    """Process and port of its worker, once it serves."""
+    for line in server.log:
+        match line:
+            case {"event": "serving", "pid": int(pid), "port": int(port)}:
+                return pid, port
+    return None

@@ -1,0 +1,198 @@
+"""Several processes on one port: a dead one is replaced, a silent one too, and a replacement loses next to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+import grpc.aio
+import pytest
+from banter.v1 import user_pb2, user_pb2_grpc
+
+from banter_grpc.workers.exposition import merge
+from tests.conftest import NewDatabase
+from tests.support import contract
+from tests.support.command import complaint_of
+from tests.support.harness import CHANNEL_OPTIONS, bearer
+from tests.support.processes import lives
+from tests.support.served import Served, served
+
+REQUEST = user_pb2.FindOrCreateUserRequest(phone_number="+919812340000", full_name="Asha Rao")
+CONFIG = (contract.ROOT / "docs" / "service_config.json").read_text()
+RETRYING = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
+
+
+@pytest.fixture
+def service(new_database: NewDatabase, tmp_path: Path) -> Iterator[Served]:
+    """Two workers."""
+    url = new_database().service_url
+    with served(tmp_path, url, workers=2, metrics_port=0, connections=12, write_lanes=4) as server:
+        until(lambda: len(workers(server)) == 2)
+        yield server
+
+
+def workers(server: Served) -> list[int]:
+    """The processes that have said that they serve, and live."""
+    return [pid for line in server.log if line["event"] == "serving" and lives(pid := int(str(line["pid"])))]
+
+
+def until(condition: Callable[[], bool], seconds: float = 30) -> float:
+    """Wait, at most so long; returns how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() < started + seconds, "it did not come to pass"
+        time.sleep(0.005)
+    return time.monotonic() - started
+
+
+async def passes(condition: Callable[[], bool], seconds: float = 30) -> float:
+    return await asyncio.to_thread(until, condition, seconds)
+
+
+def ask(server: Served, path: str) -> tuple[int, str]:
+    """What the metrics' port answers."""
+    (port,) = [line["port"] for line in server.log if line["event"] == "metrics"]
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@asynccontextmanager
+async def callers(
+    server: Served, options: list[tuple[str, object]], count: int = 64
+) -> AsyncIterator[Counter[grpc.StatusCode]]:
+    """Callers, each on a connection of its own, who call again and again; yields what they get, by status."""
+    outcomes, stop = Counter[grpc.StatusCode](), asyncio.Event()
+
+    async def again() -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=options) as channel:
+            stub = user_pb2_grpc.UserServiceStub(channel)
+            while not stop.is_set():
+                try:
+                    await stub.FindOrCreateUser(REQUEST, metadata=bearer(server.token), timeout=10)
+                    outcomes[grpc.StatusCode.OK] += 1
+                except grpc.aio.AioRpcError as error:
+                    outcomes[error.code()] += 1
+                    await asyncio.sleep(0.01)
+
+    tasks = [asyncio.create_task(again()) for _ in range(count)]
+    try:
+        async with asyncio.timeout(20):
+            while outcomes.total() < count:
+                await asyncio.sleep(0.01)
+        yield outcomes
+    finally:
+        stop.set()
+        await asyncio.wait_for(asyncio.gather(*tasks), 20)
+
+
+async def test_a_killed_worker_costs_only_its_own_calls_and_is_replaced_within_a_second(service: Served) -> None:
+    async with callers(service, [*CHANNEL_OPTIONS]) as outcomes:
+        before = workers(service)
+        os.kill(before[0], signal.SIGKILL)
+        took = await passes(lambda: len(workers(service)) == 2)
+        assert took < 1 * max(1.0, os.getloadavg()[0])
+        assert before[1] in workers(service), "its fellow was not touched"
+        served_then = outcomes[grpc.StatusCode.OK]
+        await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
+    assert set(outcomes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert 0 < outcomes[grpc.StatusCode.UNAVAILABLE] <= 128
+
+
+async def test_with_the_published_service_config_nobody_notices_a_killed_worker(service: Served) -> None:
+    async with callers(service, RETRYING) as outcomes:
+        os.kill(workers(service)[0], signal.SIGKILL)
+        await passes(lambda: len(workers(service)) == 2)
+        served_then = outcomes[grpc.StatusCode.OK]
+        await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
+    assert set(outcomes) == {grpc.StatusCode.OK}
+
+
+async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served) -> None:
+    async with callers(service, RETRYING) as outcomes:
+        before = workers(service)
+        os.kill(service.supervisor, signal.SIGHUP)
+        most = 0
+
+        def replaced() -> bool:
+            nonlocal most
+            alive = workers(service)
+            most = max(most, len(alive))
+            return len(alive) == 2 and not set(alive) & set(before)
+
+        await passes(replaced, 60)
+        assert most == 3, "one more while they are replaced, and no fewer"
+        served_then = outcomes[grpc.StatusCode.OK]
+        await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
+    assert set(outcomes) == {grpc.StatusCode.OK}
+
+
+async def test_a_replacement_costs_callers_without_retries_next_to_nothing(service: Served) -> None:
+    """What a closing listener's queue loses: counted, and bounded."""
+    async with callers(service, [*CHANNEL_OPTIONS]) as outcomes:
+        before = workers(service)
+        os.kill(service.supervisor, signal.SIGHUP)
+        await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
+    assert set(outcomes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
+    assert outcomes[grpc.StatusCode.UNAVAILABLE] <= 2
+
+
+async def test_a_worker_whose_loop_is_silent_is_replaced(service: Served) -> None:
+    before = workers(service)
+    os.kill(before[0], signal.SIGSTOP)
+    await passes(lambda: not lives(before[0]), 20)
+    await passes(lambda: len(workers(service)) == 2)
+    assert before[1] in workers(service)
+    assert any(line["event"] == "worker is silent, and is killed" for line in service.log)
+
+
+def test_the_metrics_of_all_are_on_one_port_and_so_is_readiness(service: Served) -> None:
+    until(lambda: ask(service, "/ready") == (200, "ready\n"))
+    status, text = ask(service, "/metrics")
+    assert status == 200
+    for worker in ("0", "1"):
+        assert f'rpc_server_calls_in_flight{{worker="{worker}"}}' in text
+    assert text.count("# TYPE rpc_server_calls_in_flight gauge") == 1
+    assert ask(service, "/")[0] == 404
+
+
+def test_workers_end_when_their_supervisor_is_killed(service: Served) -> None:
+    before = workers(service)
+    os.kill(service.supervisor, signal.SIGKILL)
+    until(lambda: not any(map(lives, before)), 20)
+
+
+def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
+    issuer = {"issuer": "https://tests.invalid", "audience": "banter", "subject": "service", "keys": "/nowhere"}
+    url = new_database().service_url
+    line = complaint_of("serve", "--workers", "99", database_url=url, issuers=json.dumps([issuer]))
+    assert "99 workers" in line
+    assert "max_connections" in line
+
+
+def test_expositions_are_merged_family_by_family() -> None:
+    text = '# HELP a A.\n# TYPE a counter\na{code="OK"} 1.0\n# HELP b B.\n# TYPE b gauge\nb 2.0\n'
+    assert merge({0: text, 3: text}) == (
+        '# HELP a A.\n# TYPE a counter\na{worker="0",code="OK"} 1.0\na{worker="3",code="OK"} 1.0\n'
+        '# HELP b B.\n# TYPE b gauge\nb{worker="0"} 2.0\nb{worker="3"} 2.0\n'
+    )
+
+
+def test_the_published_service_config_retries_what_the_contract_calls_safe() -> None:
+    configured = {
+        f"{name['service']}.{name['method']}" for each in json.loads(CONFIG)["methodConfig"] for name in each["name"]
+    }
+    assert configured == {m.full_name for m in contract.methods() if contract.policy(m).safe_to_retry}
