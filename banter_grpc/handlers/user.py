@@ -129,7 +129,7 @@ def _encode(row: queries.Profile, caller: Caller) -> user_pb2.User:
         username=row.username,
         avatar=row.avatar,
         bio=row.bio,
-        gender=_GENDER.number(row.gender),
+        gender=_GENDER.number(row.gender) if row.gender is not None else None,
         birth_date=row.birth_date,
         age=row.age,
         role=_ROLE.number(row.role),

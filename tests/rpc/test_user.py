@@ -39,6 +39,7 @@ class TestFindOrCreateUser:
         assert user.create_time.seconds > 1_700_000_000
         assert user.create_time == user.update_time
         assert not user.HasField("delete_time")
+        assert not user.HasField("gender")
 
     async def test_an_existing_user_keeps_his_name_and_zone(self, banter: Running) -> None:
         phone = new_phone_number()
