@@ -19,7 +19,7 @@ from banter_grpc.database.exchange import Dumped
 from banter_grpc.database.lane_connection import LaneConnection
 from banter_grpc.database.lane_settings import LaneSettings
 from banter_grpc.database.reach import Reach
-from banter_grpc.database.unit import Unit
+from banter_grpc.database.unit import Prepared, Unit
 
 _TICK: Final = 0.25
 _FIRST_PAUSE: Final = 0.05
@@ -63,7 +63,10 @@ class Lane:
         self._came_up = up or asyncio.Event()
         self.is_up = False
         """Whether it takes units."""
-        self._queue: deque[Unit] = deque()  # not sent
+        self.queue: deque[Unit] = deque()
+        """Units that were not sent."""
+        self.flying: deque[Unit | Prepared] = deque()
+        """What was sent, in the order of its answers."""
         self._link: LaneConnection | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -75,16 +78,6 @@ class Lane:
     def backend(self) -> int | None:
         """The server's process behind it; None while there is none."""
         return None if self._link is None else self._link.backend
-
-    @property
-    def in_flight(self) -> int:
-        """Units sent and unanswered."""
-        return 0 if self._link is None else len(self._link.flying)
-
-    @property
-    def load(self) -> int:
-        """Units that it owes an answer, sent or not."""
-        return len(self._queue) + (0 if self._link is None else len(self._link.flying))
 
     async def open(self) -> None:
         """Connect, or raise what the attempt raised; from then on the lane keeps itself up."""
@@ -102,7 +95,7 @@ class Lane:
         """Refuse new units, await those accepted for at most `drain` seconds, then close."""
         self._closing, self.is_up = True, False
         try:
-            if self._link is not None and self.load:
+            if self._link is not None and (self.queue or self.flying):
                 self._idle.clear()
                 async with asyncio.timeout(drain):
                     await self._idle.wait()
@@ -126,10 +119,10 @@ class Lane:
         """
         if not self.is_up:
             raise NotExecutedError("the lane is not up")
-        if len(self._queue) >= self._settings.queue:
+        if len(self.queue) >= self._settings.queue:
             raise BusyError(f"{self._settings.queue} units wait already")
         unit = Unit(steps, self._loop.create_future())
-        self._queue.append(unit)
+        self.queue.append(unit)
         self._tally.waiting += 1
         if not self._scheduled:
             self._scheduled = True
@@ -149,7 +142,7 @@ class Lane:
         try:
             step(link)
             link.settle()
-            while self._queue and not link.blocked and len(link.flying) < self._window:
+            while self.queue and not link.blocked and len(self.flying) < self._window:
                 self._pump(link)
                 link.settle()
         except Exception as error:
@@ -157,14 +150,14 @@ class Lane:
             return
         if link.read_only and not self._retiring:
             self._retire()
-        if link.broken or (self._retiring and not link.flying):
+        if link.broken or (self._retiring and not self.flying):
             self._lost(None)
-        elif not self._queue and not link.flying:
+        elif not self.queue and not self.flying:
             self._idle.set()
 
     def _pump(self, link: LaneConnection) -> None:
         """Send queued units, as far as the window and the socket allow."""
-        queue, flying, tally = self._queue, link.flying, self._tally
+        queue, flying, tally = self.queue, self.flying, self._tally
         while queue and not link.blocked and len(flying) < self._window:
             unit = queue[0]
             if not unit.future.done():
@@ -175,7 +168,7 @@ class Lane:
             tally.waiting -= 1
 
     def _again(self, unit: Unit) -> None:
-        self._queue.appendleft(unit)
+        self.queue.appendleft(unit)
         self._tally.waiting += 1
 
     def _tick(self) -> None:
@@ -186,7 +179,7 @@ class Lane:
         link, now = self._link, self._loop.time()
         if link is None:
             return
-        if link.flying and now - link.heard > self._settings.silence:
+        if self.flying and now - link.heard > self._settings.silence:
             self._lost(TimeoutError(f"nothing heard for {self._settings.silence:g} s"))
         elif now - link.born > self._lifetime and not self._retiring:
             self._retire()
@@ -200,7 +193,7 @@ class Lane:
     async def _connect(self) -> None:
         try:
             async with asyncio.timeout(self._settings.connect_timeout):
-                link = await LaneConnection.connect(self._conninfo, self._prepares, self._again)
+                link = await LaneConnection.connect(self._conninfo, self._prepares, self.flying, self._again)
         except Exception as error:
             self._reach.failed(error)
             raise
@@ -236,10 +229,10 @@ class Lane:
         self._idle.set()
 
     def _drop_queue(self, error: BaseException | None) -> None:
-        for unit in self._queue:
+        for unit in self.queue:
             unit.fail(NotExecutedError("the lane went down before the unit was sent"), error)
-        self._tally.waiting -= len(self._queue)
-        self._queue.clear()
+        self._tally.waiting -= len(self.queue)
+        self.queue.clear()
 
     async def _reconnect(self) -> None:
         """Connect, at once and then ever more slowly, until that succeeds."""

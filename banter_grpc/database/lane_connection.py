@@ -31,11 +31,16 @@ _REPEATS: Final = 2
 class LaneConnection:
     """A connection in libpq's pipeline mode, watched by the loop. Whatever a method raises has broken it: `end` it.
 
-    `again` takes a unit back that found its prepared statement gone, and is to be sent once more.
+    `flying` has what was sent, in the order of its answers. `again` takes a unit back that found its prepared statement
+    gone, and is to be sent once more.
     """
 
     def __init__(
-        self, connection: psycopg.AsyncConnection[Any], prepares: bool, again: Callable[[Unit], object]
+        self,
+        connection: psycopg.AsyncConnection[Any],
+        prepares: bool,
+        flying: deque[Unit | Prepared],
+        again: Callable[[Unit], object],
     ) -> None:
         self._connection = connection
         self._pg = connection.pgconn
@@ -46,8 +51,7 @@ class LaneConnection:
         self._known: dict[Statement[Any], Prepared] = {}
         self._last_word: PGresult | None = None
         self._loop = asyncio.get_running_loop()
-        self.flying: deque[Unit | Prepared] = deque()
-        """Sent, in the order of their answers."""
+        self._flying = flying
         self.blocked = False
         """Whether the socket takes no more at the moment."""
         self.born = self.heard = self._loop.time()
@@ -60,11 +64,13 @@ class LaneConnection:
         self._socket = os.dup(self._pg.socket)
 
     @classmethod
-    async def connect(cls, conninfo: str, prepares: bool, again: Callable[[Unit], object]) -> Self:
+    async def connect(
+        cls, conninfo: str, prepares: bool, flying: deque[Unit | Prepared], again: Callable[[Unit], object]
+    ) -> Self:
         """Connect, or raise what the attempt raised."""
         connection = await psycopg.AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
         try:
-            return cls(connection, prepares, again)
+            return cls(connection, prepares, flying, again)
         except BaseException:
             connection.pgconn.finish()
             raise
@@ -89,9 +95,9 @@ class LaneConnection:
         pg, known = self._pg, self._known
         for step in unit.steps:
             unit.known.append(known.get(step.statement) or self._prepare(step.statement))
-        if not self.flying:
+        if not self._flying:
             self.heard = self._loop.time()
-        self.flying.append(unit)
+        self._flying.append(unit)
         for prepared, (_, values, formats) in zip(unit.known, unit.steps, strict=True):
             if prepared.name:
                 pg.send_query_prepared(prepared.name, values, formats, pq.Format.BINARY)
@@ -122,7 +128,7 @@ class LaneConnection:
         """Take every answer that is complete. Call it after whatever may touch the socket: libpq reads also while it
         writes, and the loop never reports what it has read.
         """
-        pg, flying, separators = self._pg, self.flying, 0
+        pg, flying, separators = self._pg, self._flying, 0
         owed = len(flying)
         while flying and not pg.is_busy():
             if (result := pg.get_result()) is None:  # ends the results of one statement
@@ -151,10 +157,10 @@ class LaneConnection:
         self._pg.finish()
         last = self._last_word
         cause = error if last is None else error_from_result(last)
-        for unit in self.flying:
+        for unit in self._flying:
             if isinstance(unit, Unit):
                 unit.lose(cause, ended=last is not None)
-        self.flying.clear()
+        self._flying.clear()
 
     def _prepare(self, statement: Statement[Any]) -> Prepared:
         """Prepare it under a Sync of its own, so that no unit's error can skip it."""
@@ -162,7 +168,7 @@ class LaneConnection:
         name = b"banter_%s_%d" % (self._prefix, self._serial) if self._prepares else b""
         prepared = self._known[statement] = Prepared(statement, name, self._connection)
         if name:
-            self.flying.append(prepared)
+            self._flying.append(prepared)
             self._pg.send_prepare(name, prepared.sql)
             self._pg.pipeline_sync()
         return prepared

@@ -29,6 +29,16 @@ class LaneStats:
     reconnects: int
 
 
+class _Group:
+    """The units of one key that wait for an answer, and where they are."""
+
+    __slots__ = ("lane", "units")
+
+    def __init__(self) -> None:
+        self.lane: Lane | None = None
+        self.units = 0
+
+
 class Lanes:
     """One lane for each of `conninfos`. One that is down is passed over while another is up."""
 
@@ -50,6 +60,7 @@ class Lanes:
             Lane(conninfo, settings, prepares=prepares, reach=reach, tally=self._tally, up=self._came_up)
             for conninfo in conninfos
         ]
+        self._keys: dict[Hashable, _Group] = {}
         self._waiting = 0
         self._closing = False
 
@@ -76,23 +87,24 @@ class Lanes:
         return LaneStats(
             lanes=len(self.lanes),
             up=sum(lane.is_up for lane in self.lanes),
-            in_flight=sum(lane.in_flight for lane in self.lanes),
+            in_flight=sum(len(lane.flying) for lane in self.lanes),
             waiting=self.waiting,
             round_trips=self._tally.round_trips,
             reconnects=self._tally.reconnects,
         )
 
     async def run(self, steps: Sequence[Dumped], key: Hashable = None) -> list[Any]:
-        """Run a unit on the lane of its key, or without one on the lane with the least to do; as `Lane.run`.
+        """Run a unit on the lane where others of its key are, else on the one with the least to do; as `Lane.run`.
 
         A unit that was not sent goes to another lane. When none is up, and the patience of the settings is over since
         the unit came, it is `NotExecutedError`.
         """
         started = time.perf_counter()
         failed = True
+        group = self._join(key)
         try:
             while True:
-                lane = self.choose(key)
+                lane = self._choose(group)
                 if lane is None:
                     await self._wait(started + self._settings.patience - time.perf_counter())
                     continue
@@ -105,25 +117,43 @@ class Lanes:
                 failed = False
                 return answers
         finally:
+            self._leave(key, group)
             if self._observer is not None:
                 names = [step.statement.name for step in steps]
                 self._observer.unit(names, time.perf_counter() - started, failed)
 
-    def choose(self, key: Hashable) -> Lane | None:
-        """The lane of a key while it is up, else the one with the least to do; None while none is up."""
-        lanes = self.lanes
-        if key is not None:
-            lane = lanes[hash((key,)) % len(lanes)]  # a tuple's hash mixes
-            if lane.is_up:
-                return lane
+    def _join(self, key: Hashable) -> _Group | None:
+        """The units of a key, with one more."""
+        if key is None:
+            return None
+        group = self._keys.get(key)
+        if group is None:
+            group = self._keys[key] = _Group()
+        group.units += 1
+        return group
+
+    def _leave(self, key: Hashable, group: _Group | None) -> None:
+        if group is not None:
+            group.units -= 1
+            if not group.units:
+                del self._keys[key]
+
+    def _choose(self, group: _Group | None) -> Lane | None:
+        """The lane where units of the same key are, while it is up, else the one with the least to do; None while none
+        is up.
+        """
+        if group is not None and group.lane is not None and group.lane.is_up:
+            return group.lane
         best, least = None, sys.maxsize
-        for lane in lanes:
+        for lane in self.lanes:
             if lane.is_up:
-                load = lane.load
-                if not load:
-                    return lane
+                load = len(lane.queue) + len(lane.flying)
                 if load < least:
                     best, least = lane, load
+                    if not load:
+                        break
+        if group is not None:
+            group.lane = best
         return best
 
     async def _wait(self, seconds: float) -> None:

@@ -59,21 +59,38 @@ async def name_of(database: Database, *steps: Any, key: object = None) -> str:
     return (answers if len(steps) == 1 else answers[-1])[0][0]
 
 
-async def test_units_of_one_key_share_a_lane_and_others_go_to_an_idle_one(lane_url: str, admin: Admin) -> None:
+async def test_units_of_one_key_queue_on_one_lane_and_others_go_to_an_idle_one(lane_url: str, admin: Admin) -> None:
     async with opened(lane_url) as lanes:
-        pids = [await within(lanes.run(unit((PID, ())), key="a")) for _ in range(5)]
-        assert len({pid[0][0][0] for pid in pids}) == 1
-        assert len({lanes.choose(key) for key in range(50)}) == 2
-        slow = [asyncio.create_task(lanes.run(unit((SLEEP, (0.3,)), (PID, ())))) for _ in range(2)]
+
+        async def slow(key: object) -> int:
+            return (await lanes.run(unit((PID, ()), (SLEEP, (0.1,))), key=key))[0][0][0]
+
+        pids = await within(asyncio.gather(*(slow(key) for key in ("a", "b", "a", "a", "b"))))
+        assert pids[0] == pids[2] == pids[3] != pids[1] == pids[4]
+        free = [asyncio.create_task(slow(None)) for _ in range(2)]
         await asyncio.sleep(0)
-        assert [lane.load for lane in lanes.lanes] == [1, 1]
-        assert len({answer[1][0][0] for answer in await within(asyncio.gather(*slow))}) == 2
+        assert [len(lane.queue) for lane in lanes.lanes] == [1, 1]
+        assert len(set(await within(asyncio.gather(*free)))) == 2
+        assert lanes._keys == {}, "no key is remembered for ever"
+
+
+async def test_a_key_moves_with_its_units_when_their_lane_goes_down(lane_url: str, admin: Admin) -> None:
+    async with opened(lane_url) as lanes:
+        first, second = lanes.lanes
+        lost = asyncio.create_task(lanes.run(unit((SLEEP, (5,))), key="k"))
+        await asyncio.sleep(0.05)
+        await admin.execute("SELECT pg_terminate_backend(%s)", (first.backend,))
+        with pytest.raises(ConnectionEnded):
+            await within(lost)
+        first.is_up = False
+        assert (await within(lanes.run(unit((PID, ())), key="k")))[0] == [(second.backend,)]
+        assert lanes._keys == {}
 
 
 async def test_a_unit_that_was_not_sent_goes_to_another_lane(lane_url: str, admin: Admin) -> None:
     async with opened(lane_url, window=1) as lanes:
         first, _ = lanes.lanes
-        key = next(key for key in range(100) if lanes.choose(key) is first)
+        key = "k"
         sent = asyncio.create_task(lanes.run(unit((SLEEP, (1,))), key=key))
         queued = [asyncio.create_task(lanes.run(unit((PUT, (i, 0))), key=key)) for i in range(20)]
         await asyncio.sleep(0.1)
