@@ -116,9 +116,9 @@ class Database:
         """Run a unit: one round trip, all of it or nothing. Returns the answer of its step, or a tuple of answers.
 
         `key` names the row that writers of other calls fight for: the most shared one that the request names, else its
-        resource. Units of one key queue on one lane instead of waiting for the row's lock, mostly in the order of
-        their coming. Nothing may depend on that: other processes have lanes too, and a lane that is down is passed
-        over. The pool, and units that only read, have no use for a key but to stay together.
+        resource. A unit goes to the lane where others of its key are under way: they queue there, instead of waiting
+        for the row's lock. Nothing may depend on their order: other processes have lanes too, a lane that is down is
+        passed over, and what was sent for a caller who has gone is forgotten. The pool has no use for a key.
 
         Raises `DatabaseError`: collisions were tried again before, and so was what is repeatable when the connection
         was lost. Cancelling the caller cancels the unit on the pool; on a lane it drops one that was not sent, while
