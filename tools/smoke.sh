@@ -22,4 +22,18 @@ bash -c "$call" | tee "$folder/answer.json"
 grep -q '"fullName"' "$folder/answer.json"
 kill -INT $server
 wait $server
+
+# Once everything is there, it is ready in under 5 s.
+started=$(date +%s%N)
+banter dev --port 0 --data-dir "$folder/smoke-data" >"$folder/dev.log" 2>&1 &
+server=$!
+for _ in $(seq 300); do
+    grep -q 'buf curl' "$folder/dev.log" && break
+    sleep 0.05
+done
+took=$((($(date +%s%N) - started) / 1000000))
+kill -INT $server
+wait $server
 trap - EXIT
+echo "warm start: $took ms"
+[ "$took" -lt 5000 ]
