@@ -167,8 +167,6 @@ def _query(path: Path, start: int, lines: list[str]) -> Query:
         own="way" in words,
     )
     _check(query, words, found)
-    if not _keeps_to_its_unit(found):
-        query.refuse("it would outlast its unit, or stream: a query begins with " + ", ".join(sorted(_BEGINNINGS)))
     return query
 
 
@@ -209,6 +207,12 @@ def _check(query: Query, words: dict[str, str], found: list[Token]) -> None:
     for name in query.optional:
         if name not in query.parameters:
             query.refuse(f"optional parameter {name} is not used: take it from `-- optional`, or use ${name}")
+    _check_text(query, found)
+
+
+def _check_text(query: Query, found: list[Token]) -> None:
+    if not _keeps_to_its_unit(found):
+        query.refuse("it would outlast its unit, or stream: a query begins with " + ", ".join(sorted(_BEGINNINGS)))
     if (star := _star(found)) is not None:
         line = query.sql_line + sum(token.text.count("\n") for token in found[:star])
         query.refuse("`*` hides the columns: list them", line)
