@@ -29,6 +29,8 @@ from tests.support.served import Served, served
 
 REQUEST = user_pb2.FindOrCreateUserRequest(phone_number="+919812340000", full_name="Asha Rao")
 CONFIG = (contract.ROOT / "docs" / "service_config.json").read_text()
+LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+"""What a call gets that nobody has served: the second by grpc's core, when it comes with the listener's end."""
 RETRYING = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -146,8 +148,8 @@ async def test_a_replacement_costs_callers_without_retries_next_to_nothing(servi
         before = workers(service)
         os.kill(service.supervisor, signal.SIGHUP)
         await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
-    assert set(outcomes) <= {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
-    assert outcomes[grpc.StatusCode.UNAVAILABLE] <= 2
+    assert set(outcomes) <= {grpc.StatusCode.OK, *LOST}
+    assert outcomes.total() - outcomes[grpc.StatusCode.OK] <= 2
 
 
 async def test_a_worker_whose_loop_is_silent_is_replaced(service: Served) -> None:
