@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -165,6 +166,12 @@ class Server:
         return None if row is None else Account(row.user_id, row.role, row.is_active)
 
 
+def spare_collector() -> None:
+    """Leave what lives as long as the process out of garbage collection, which would go through it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 async def serve(
     settings: Settings,
     log: Log,
@@ -179,6 +186,7 @@ async def serve(
     async with Server(settings, log, issuers) as server:
         log.info("serving", host=settings.host, port=server.port)
         started(server)
+        spare_collector()
         if not await server.serve_until(stop):
             log.error("the listener ended by itself; ending the process, for another to take its place")
             log.flush()

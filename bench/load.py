@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,35 +15,51 @@ from bench.errors import BenchError, MissingToolError
 from bench.sample import Sample, sample_of
 
 _CONNECTIONS = 8
+_CONNECTIONS_OF_MANY = 32
+_CLIENTS = 64
 _MISSING = "h2load is not installed: `apt-get install nghttp2-client` on Debian and Ubuntu, else see nghttp2.org"
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many calls are in flight: on each of `connections`, `streams` at once."""
+    """How many calls are in flight: of each of `clients`, on each of its `connections`, `streams` at once.
+
+    A client is one h2load: it sends one request over and over.
+    """
 
     connections: int
     streams: int
+    clients: int = 1
 
     @classmethod
-    def of(cls, in_flight: int) -> Shape:
-        """On up to 8 connections, as many on each."""
-        connections = math.gcd(in_flight, _CONNECTIONS)
+    def of(cls, in_flight: int, *, workers: int = 1, spread: bool = False) -> Shape:
+        """On up to 8 connections, as many on each; on up to 32 for workers, as the kernel deals them out by chance.
+
+        To spread calls over requests takes a client for each request: up to 64, of one connection.
+        """
+        if spread:
+            clients = math.gcd(in_flight, _CLIENTS)
+            return cls(1, in_flight // clients, clients)
+        connections = math.gcd(in_flight, _CONNECTIONS if workers == 1 else _CONNECTIONS_OF_MANY)
         return cls(connections, in_flight // connections)
 
     @property
     def in_flight(self) -> int:
         """Calls in flight on all connections."""
-        return self.connections * self.streams
+        return self.clients * self.connections * self.streams
+
+    def __str__(self) -> str:
+        clients = f"{self.clients} clients x " if self.clients > 1 else ""
+        return f"{clients}{self.connections} connections x {self.streams} streams"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One unary method of a server on loopback, with the request and the metadata that are sent to it."""
+    """One unary method of a server on loopback, with what is sent to it: each client's request, and the metadata."""
 
     port: int
     path: str
-    request: bytes
+    request: Callable[[int], bytes]
     metadata: Mapping[str, str]
 
 
@@ -58,8 +76,7 @@ class H2Load:
 
     def __init__(self, program: str, work: Path) -> None:
         self._program = program
-        self._body = work / "h2load.body"
-        self._log = work / "h2load.log"
+        self._work = work
 
     def version(self) -> str:
         """As it says itself."""
@@ -67,48 +84,79 @@ class H2Load:
         return done.stdout.strip()
 
     def run(self, target: Target, shape: Shape, calls: int, timeout: float) -> Sample:
-        """Make exactly `calls` calls and wait for all answers; raises `BenchError` if one got none.
+        """Make at least `calls` calls, as many by each client, and wait for all answers; raises `BenchError` if one
+        got none.
 
         By number, not by time: at the end of a time h2load would cut off what is in flight.
         """
-        self._body.write_bytes(b"\0" + len(target.request).to_bytes(4) + target.request)
-        self._log.unlink(missing_ok=True)
-        try:
-            done = subprocess.run(
-                [*self._command(target, shape), f"--requests={calls}"],
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=timeout,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us, who then end it
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchError(f"{target.path}: {calls} calls took more than {timeout:.0f} s; is it stuck?") from None
-        answered = list(self._answered())
-        if done.returncode or len(answered) != calls:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-            raise BenchError(f"{target.path}: h2load got {len(answered)} answers to {calls} calls ({lines[-1]})")
-        return sample_of(answered)
+        each = math.ceil(calls / shape.clients)
+        for client in range(shape.clients):
+            request = target.request(client)
+            self._body(client).write_bytes(b"\0" + len(request).to_bytes(4) + request)
+            self._log(client).unlink(missing_ok=True)
+        complaint = self._wait([self._start(target, shape, client, each) for client in range(shape.clients)], timeout)
+        if complaint == "":
+            raise BenchError(f"{target.path}: {calls} calls took more than {timeout:.0f} s; is it stuck?")
+        rows = [list(self._answered(client)) for client in range(shape.clients)]
+        answered = sum(map(len, rows))
+        if complaint is not None or answered != each * shape.clients:
+            why = complaint or "answers without 200"
+            raise BenchError(f"{target.path}: h2load got {answered} answers to {each * shape.clients} calls ({why})")
+        return sample_of(*rows)
 
-    def _command(self, target: Target, shape: Shape) -> list[str]:
+    def _start(self, target: Target, shape: Shape, client: int, calls: int) -> subprocess.Popen[str]:
         metadata = {"content-type": "application/grpc", "te": "trailers", **target.metadata}
-        return [
+        command = [
             self._program,
             f"--clients={shape.connections}",
             f"--max-concurrent-streams={shape.streams}",
             "--threads=1",
-            f"--data={self._body}",
-            f"--log-file={self._log}",
+            f"--requests={calls}",
+            f"--data={self._body(client)}",
+            f"--log-file={self._log(client)}",
             *(f"--header={key}: {value}" for key, value in metadata.items()),
             f"http://127.0.0.1:{target.port}{target.path}",
         ]
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        )
 
-    def _answered(self) -> Iterator[tuple[int, int]]:
+    def _wait(self, clients: list[subprocess.Popen[str]], timeout: float) -> str | None:
+        """None when all have ended well, empty when the time was over, else what one complains of."""
+        complaint: str | None = None
+        end = time.monotonic() + timeout
+        try:
+            for client in clients:
+                _, said = client.communicate(timeout=max(0.0, end - time.monotonic()))
+                if client.returncode:
+                    complaint = (said.strip().splitlines() or ["it said nothing"])[-1]
+        except subprocess.TimeoutExpired:
+            return ""
+        finally:
+            for client in clients:
+                with suppress(ProcessLookupError):
+                    client.kill()
+                client.wait()
+                assert client.stderr is not None
+                client.stderr.close()
+        return complaint
+
+    def _body(self, client: int) -> Path:
+        return self._work / f"h2load.{client}.body"
+
+    def _log(self, client: int) -> Path:
+        return self._work / f"h2load.{client}.log"
+
+    def _answered(self, client: int) -> Iterator[tuple[int, int]]:
         """Start and duration of every call that was answered 200, which says nothing of its grpc-status."""
-        if not self._log.exists():
+        if not self._log(client).exists():
             return
-        with self._log.open() as lines:
+        with self._log(client).open() as lines:
             for line in lines:
                 start, status, duration = line.split("\t")[:3]
                 if status == "200":

@@ -1,14 +1,16 @@
-"""The ceiling: a statement of ours, driven by PostgreSQL's own pgbench."""
+"""The ceiling: a unit of ours, driven by PostgreSQL's own pgbench."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from banter_grpc.database.dumping import Dumper
 from banter_grpc.database.statement import Step
+from bench.cases import ANY, FIRST, PREFIX, USERS
 from bench.errors import BenchError, MissingToolError
 from bench.sample import Sample, sample_of
 
@@ -23,9 +25,22 @@ class PgBench:
         if not self._program.exists():
             raise MissingToolError(f"{programs} has no pgbench: install PostgreSQL's contrib programs, or `uv sync`")
 
-    def run(self, url: str, step: Step[Any], clients: int, seconds: int) -> Sample:
-        """Run the step over and over for `seconds` on `clients` connections, prepared; raises `BenchError`."""
-        self._script.write_text(script(step))
+    def run(self, url: str, steps: Sequence[Step[Any]], clients: int, seconds: int) -> Sample:
+        """Run the unit over and over for `seconds` on `clients` connections, prepared; raises `BenchError`."""
+        self._run(url, script(steps), variables(steps), clients, f"--time={seconds}", 5 * seconds + 60)
+        answered = list(self._answered())
+        if not answered:
+            raise BenchError(f"pgbench made no transaction in {seconds} s: give more --seconds")
+        return sample_of(answered)
+
+    def connect(self, url: str, clients: int) -> None:
+        """Only connect so many clients, and end."""
+        self._run(url, "SELECT 1;\n", {}, clients, "--transactions=1", 60)
+
+    def _run(
+        self, url: str, text: str, defined: Mapping[str, str], clients: int, limit: str, timeout: float
+    ) -> None:
+        self._script.write_text(text)
         for left in self._written():
             left.unlink()
         command = [
@@ -34,11 +49,11 @@ class PgBench:
             "--protocol=prepared",
             f"--client={clients}",
             "--jobs=1",
-            f"--time={seconds}",
+            limit,
             f"--file={self._script}",
             "--log",
             f"--log-prefix={self._logs}",
-            *(f"--define=p{number}={value}" for number, value in enumerate(step.parameters, 1)),
+            *(f"--define={name}={value}" for name, value in defined.items()),
             url,
         ]
         try:
@@ -47,17 +62,15 @@ class PgBench:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=5 * seconds + 30,
+                timeout=timeout,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C is for us, who then end it
             )
         except subprocess.TimeoutExpired:
-            raise BenchError(f"pgbench of {step.statement.name} does not end; is the database stuck?") from None
-        answered = list(self._answered())
-        if done.returncode or not answered or not re.search(r"failed transactions: 0 ", done.stdout):
+            raise BenchError("pgbench does not end; is the database stuck?") from None
+        if done.returncode or not re.search(r"failed transactions: 0 ", done.stdout):
             lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-            raise BenchError(f"pgbench of {step.statement.name} failed: {lines[-1]}")
-        return sample_of(answered)
+            raise BenchError(f"pgbench failed: {lines[-1]}")
 
     def _written(self) -> Iterator[Path]:
         return self._logs.parent.glob(f"{self._logs.name}.*")
@@ -71,6 +84,35 @@ class PgBench:
                     yield int(seconds) * 1_000_000 + int(micros) - int(duration), int(duration)
 
 
-def script(step: Step[Any]) -> str:
-    """The statement with pgbench's variables ``:p1``, ``:p2``, which it sends as parameters, for ``$1``, ``$2``."""
-    return re.sub(r"\$(\d+)", r":p\1", step.statement.sql).rstrip() + ";\n"
+def script(steps: Sequence[Step[Any]]) -> str:
+    """The unit for pgbench: the service's statements, sent together as one implicit transaction.
+
+    Parameters are variables, ``:p1_2`` for ``$2`` of the first step, which it sends as parameters. It can't send NULL,
+    which stands in the text, and any user is one whose id it draws.
+    """
+    texts = [_text(step, number) for number, step in enumerate(steps, 1)]
+    drawn = any(ANY in step.parameters for step in steps)
+    head = f"\\set any random({FIRST}, {FIRST + USERS - 1})\n" if drawn else ""
+    if len(texts) == 1:
+        return head + texts[0]
+    return f"{head}\\startpipeline\n{''.join(texts)}\\endpipeline\n"
+
+
+def variables(steps: Sequence[Step[Any]]) -> dict[str, str]:
+    """The script's variables, with their values as PostgreSQL is sent them."""
+    found: dict[str, str] = {}
+    for number, step in enumerate(steps, 1):
+        for place, value in enumerate(Dumper().dump(step).values, 1):
+            if value is not None:
+                found[f"p{number}_{place}"] = bytes(value).decode()
+    return found
+
+
+def _text(step: Step[Any], number: int) -> str:
+    def variable(match: re.Match[str]) -> str:
+        value = step.parameters[int(match[1]) - 1]
+        if value is None:
+            return "NULL"
+        return f"('{PREFIX}' || :any)" if value == ANY else f":p{number}_{match[1]}"
+
+    return re.sub(r"\$(\d+)", variable, step.statement.sql).rstrip() + ";\n"

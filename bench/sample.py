@@ -1,37 +1,50 @@
-"""What a client saw of a row of calls."""
+"""What clients saw of a row of calls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from bench.errors import BenchError
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`calls` answered in `seconds`, from the first's start to the last's end; latencies in milliseconds."""
+    """`calls` were made. Of those that ended while every client had calls to make: how many a second, and latencies
+    in milliseconds.
+    """
 
     calls: int
     seconds: float
+    """From the first call's start to the last one's end."""
+    per_second: float
     p50_ms: float
     p99_ms: float
 
-    @property
-    def per_second(self) -> float:
-        """Calls per second."""
-        return self.calls / self.seconds
 
+def sample_of(*clients: Sequence[tuple[int, int]]) -> Sample:
+    """The sample of at least one call of each client, each given by its start and its duration in microseconds.
 
-def sample_of(calls: Iterable[tuple[int, int]]) -> Sample:
-    """The sample of at least one call, each given by its start and its duration in microseconds."""
-    starts, durations, end = [], [], 0
-    for start, duration in calls:
-        starts.append(start)
-        durations.append(duration)
-        end = max(end, start + duration)
-    durations.sort()
-    seconds = max(end - min(starts), 1) / 1e6
-    return Sample(len(durations), seconds, _percentile(durations, 0.50), _percentile(durations, 0.99))
+    Clients don't start and end at once: only what all of them saw together makes a rate. Raises `BenchError` when that
+    was nothing.
+    """
+    starts = [min(start for start, _ in calls) for calls in clients]
+    ends = [max(start + duration for start, duration in calls) for calls in clients]
+    begin, end = max(starts), min(ends)
+    durations = sorted(
+        duration for calls in clients for start, duration in calls if begin < start + duration <= end
+    )
+    if not durations:
+        raise BenchError("the clients did not call at one time: give more --seconds")
+    seconds = max(end - begin, 1) / 1e6
+    return Sample(
+        sum(map(len, clients)),
+        max(max(ends) - min(starts), 1) / 1e6,
+        len(durations) / seconds,
+        _percentile(durations, 0.50),
+        _percentile(durations, 0.99),
+    )
 
 
 def _percentile(durations: list[int], share: float) -> float:

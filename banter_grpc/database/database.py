@@ -78,7 +78,9 @@ class Database:
     @property
     def waiting(self) -> int:
         """How many units wait for a connection, or to be sent on one."""
-        return self._pool.waiting + sum(group.waiting for group in self._groups.values())
+        if self._reads is None or self._writes is None:
+            return self._pool.waiting
+        return self._pool.waiting + self._reads.waiting + self._writes.waiting
 
     def stats(self) -> PoolStats:
         """The pool as it is now."""

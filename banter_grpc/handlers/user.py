@@ -13,7 +13,6 @@ from banter_grpc.rpc.caller import Caller
 _DEFAULT_COUNTRY_CODE = "+91"
 _DEFAULT_TIMEZONE = "Asia/Kolkata"
 _UPDATABLE = ("full_name", "email", "username", "avatar", "bio", "gender", "birth_date", "timezone")
-_PERSONAL = ("phone_number", "email", "birth_date", "firebase_uid")
 _GENDER = values.TextEnum(user_pb2.Gender)
 _ROLE = values.TextEnum(user_pb2.UserRole)
 _HOST_STATUS = values.TextEnum(user_pb2.HostStatus)
@@ -119,32 +118,46 @@ def _masked(user: user_pb2.User, mask: FieldMask) -> user_pb2.User:
 
 
 def _encode(row: queries.Profile, caller: Caller) -> user_pb2.User:
-    """The row as the caller may see it."""
+    """The row as the caller may see it. Field by field, and only what is there: a page has a thousand of them."""
     user = user_pb2.User(
         user_id=row.user_id,
-        phone_number=row.phone_number or "",
-        country_code=row.country_code or "",
         full_name=row.full_name,
-        email=row.email,
-        username=row.username,
-        avatar=row.avatar,
-        bio=row.bio,
-        gender=_GENDER.number(row.gender) if row.gender is not None else None,
-        birth_date=row.birth_date,
-        age=row.age,
         role=_ROLE.number(row.role),
-        firebase_uid=row.firebase_uid,
-        timezone=row.timezone,
         is_verified=row.is_verified,
         is_active=row.is_active,
         host_status=_HOST_STATUS.number(row.host_status),
-        audio_rate=row.audio_rate,
-        video_rate=row.video_rate,
-        create_time=values.timestamp(row.create_time),
-        update_time=values.timestamp(row.update_time),
-        delete_time=values.timestamp(row.delete_time) if row.delete_time is not None else None,
     )
-    if not (caller.user_id == row.user_id or caller.is_staff or caller.is_service):
-        for name in _PERSONAL:
-            user.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
+    values.set_timestamp(user.create_time, row.create_time)
+    values.set_timestamp(user.update_time, row.update_time)
+    if row.delete_time is not None:
+        values.set_timestamp(user.delete_time, row.delete_time)
+    if row.audio_rate or row.video_rate:
+        user.audio_rate, user.video_rate = row.audio_rate, row.video_rate
+    if row.country_code is not None:
+        user.country_code = row.country_code
+    if row.username is not None:
+        user.username = row.username
+    if row.avatar is not None:
+        user.avatar = row.avatar
+    if row.bio is not None:
+        user.bio = row.bio
+    if row.gender is not None:
+        user.gender = _GENDER.number(row.gender)
+    if row.age is not None:
+        user.age = row.age
+    if row.timezone is not None:
+        user.timezone = row.timezone
+    if caller.user_id == row.user_id or caller.is_staff or caller.is_service:
+        _encode_personal(user, row)
     return user
+
+
+def _encode_personal(user: user_pb2.User, row: queries.Profile) -> None:
+    if row.phone_number is not None:
+        user.phone_number = row.phone_number
+    if row.email is not None:
+        user.email = row.email
+    if row.birth_date is not None:
+        user.birth_date = row.birth_date
+    if row.firebase_uid is not None:
+        user.firebase_uid = row.firebase_uid

@@ -189,7 +189,7 @@ class Authenticator:
 
     async def _service(self, name: str, on_behalf_of: str | None) -> Caller:
         if on_behalf_of is None:
-            return Caller(None, None, name, _SERVICE, str(uuid5(_SERVICES, name)))
+            return _service(name)
         user_id = canonical_user_id(on_behalf_of)
         if user_id is None:
             raise Refusal("METADATA_INVALID", f"metadata {ON_BEHALF_OF}: must be a user's id, a UUID", key=ON_BEHALF_OF)
@@ -214,6 +214,11 @@ class Authenticator:
         if not account.is_active:
             raise Refusal("CALLER_INACTIVE", "this account is deactivated; only support can reactivate it")
         return _user(account, None)
+
+
+@lru_cache(maxsize=1000)
+def _service(name: str) -> Caller:
+    return Caller(None, None, name, _SERVICE, str(uuid5(_SERVICES, name)))
 
 
 @lru_cache(maxsize=10_000)  # it depends on nothing else, and making one costs more than finding it

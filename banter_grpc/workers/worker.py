@@ -19,7 +19,7 @@ from prometheus_client import generate_latest
 from banter_grpc import loop
 from banter_grpc.config import Settings
 from banter_grpc.rpc.telemetry.logs import make_log, take_over_libraries
-from banter_grpc.server import Server
+from banter_grpc.server import Server, spare_collector
 from banter_grpc.workers.link import Link, Message
 
 _BEAT_SECONDS = 0.5
@@ -45,6 +45,7 @@ async def _work(end: socket.socket) -> int:
     log = make_log(settings.log_format, settings.log_level)
     async with Server(settings, log, share_port=True) as server:
         link.send({"serving": True})
+        spare_collector()
         log.info("serving", host=settings.host, port=server.port, pid=os.getpid())
         background = [
             asyncio.create_task(_beat(link, server)),

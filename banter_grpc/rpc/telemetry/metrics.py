@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from banter_grpc.rpc.telemetry.durations import Duration, Durations
 from banter_grpc.rpc.telemetry.lanes import LaneCollector, LaneStats
 
 _CALL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -29,27 +30,25 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._calls = Histogram(
+        self._calls = Durations(
             "rpc_server_call_duration_seconds",
             "Time from a call's arrival to its answer.",
             ["method", "code"],
-            buckets=_CALL_BUCKETS,
-            registry=self.registry,
+            _CALL_BUCKETS,
         )
-        # Finding a child by its labels costs more than what it measures with.
-        self._call_children: dict[tuple[str, str], Histogram] = {}
-        self._query_children: dict[tuple[str, ...], Histogram] = {}
-        self._in_flight = Gauge("rpc_server_calls_in_flight", "Calls being served.", registry=self.registry)
-        self._queries = Histogram(
+        self._queries = Durations(
             "db_query_duration_seconds",
             "Time of a unit on the database, under the names of its queries.",
             ["query"],
-            buckets=_QUERY_BUCKETS,
-            registry=self.registry,
+            _QUERY_BUCKETS,
         )
-        self._waits = Histogram(
-            "db_pool_wait_seconds", "Wait for a connection.", buckets=_QUERY_BUCKETS, registry=self.registry
-        )
+        waits = Durations("db_pool_wait_seconds", "Wait for a connection of the pool.", [], _QUERY_BUCKETS)
+        self._waits = waits.labelled()
+        for durations in (self._calls, self._queries, waits):
+            self.registry.register(durations)
+        self._by_call: dict[tuple[str, str], Duration] = {}
+        self._by_queries: dict[tuple[str, ...], Duration] = {}
+        self._in_flight = Gauge("rpc_server_calls_in_flight", "Calls being served.", registry=self.registry)
         self._errors = Counter(
             "db_unit_errors", "Units that failed, under the names of their queries.", ["query"], registry=self.registry
         )
@@ -73,18 +72,18 @@ class Metrics:
 
     def call(self, method: str, code: str, seconds: float) -> None:
         """A call was answered."""
-        child = self._call_children.get((method, code))
-        if child is None:
-            child = self._call_children[method, code] = self._calls.labels(method, code)
-        child.observe(seconds)
+        duration = self._by_call.get((method, code))
+        if duration is None:
+            duration = self._by_call[method, code] = self._calls.labelled(method, code)
+        duration.observe(seconds)
 
     def unit(self, queries: Sequence[str], seconds: float, failed: bool) -> None:
         """A unit came back from the database."""
         names = tuple(queries)
-        child = self._query_children.get(names)
-        if child is None:
-            child = self._query_children[names] = self._queries.labels("+".join(names))
-        child.observe(seconds)
+        duration = self._by_queries.get(names)
+        if duration is None:
+            duration = self._by_queries[names] = self._queries.labelled("+".join(names))
+        duration.observe(seconds)
         if failed:
             self._errors.labels("+".join(names)).inc()
 
