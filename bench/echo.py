@@ -1,8 +1,9 @@
 """The floor: a bare grpc.aio server on uvloop, which answers whatever it is sent with the same bytes.
 
-    python -m bench.echo ANSWER_BYTES
+    python -m bench.echo ANSWER_BYTES [PORT]
 
-Prints its port. Its second method says how many calls it has answered.
+Prints its port, which it shares with others who are given it, and a port of its own. Its second method says how many
+calls it has answered.
 """
 
 from __future__ import annotations
@@ -39,23 +40,23 @@ class Echo:
         return str(self._answered).encode()
 
 
-async def serve(echo: Echo) -> None:
-    """Serve on a free port of loopback until SIGTERM."""
+async def serve(echo: Echo, port: int) -> None:
+    """Serve on a port of loopback, 0 for a free one, until SIGTERM."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 1)])
     handlers = {
         "Answer": grpc.unary_unary_rpc_method_handler(echo.answer),
         "Count": grpc.unary_unary_rpc_method_handler(echo.count),
     }
     server.add_registered_method_handlers(SERVICE, handlers)
-    port = server.add_insecure_port("127.0.0.1:0")
+    shared, own = (server.add_insecure_port(f"127.0.0.1:{number}") for number in (port, 0))
     await server.start()
-    print(port, flush=True)
+    print(shared, own, flush=True)
     end_with_parent()
     await stop.wait()
     await server.stop(0)
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(Echo(int(sys.argv[1]))))
+    uvloop.run(serve(Echo(int(sys.argv[1])), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

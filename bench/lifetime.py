@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import stat
+import threading
 
 
 def end_with_parent() -> None:
     """From now on SIGTERM comes when the pipe at standard input is closed, which even kill -9 of its writer does."""
-    if not stat.S_ISFIFO(os.fstat(0).st_mode):
-        return
-    loop = asyncio.get_running_loop()
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        threading.Thread(target=_wait, name="parent", daemon=True).start()
 
-    def closed() -> None:
-        loop.remove_reader(0)
-        os.kill(os.getpid(), signal.SIGTERM)
 
-    loop.add_reader(0, closed)
+def _wait() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from statistics import median
 
 from bench import cpu
 from bench.cases import Case
@@ -15,15 +13,16 @@ from bench.pgbench import PgBench
 from bench.sample import Sample
 from bench.servers import Served
 
-_WARM_UP_CALLS = 1000
+_WARM_UP_CALLS = 500
+_WARM_UP_ROUNDS = 8
 _PATIENCE = 10
 """A measurement may take this many times longer than it should, and half a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one measurement found. `server_us` and `database_us` are CPU per call in microseconds, of the server's
-    process and of all of PostgreSQL; None where it has no part.
+    """What one measurement found. `server_us` and `database_us` are CPU per call in microseconds, of all of the
+    server's processes and of all of PostgreSQL; None where it has no part.
     """
 
     sample: Sample
@@ -31,98 +30,63 @@ class Figures:
     database_us: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
-    """The service, its floor and its ceiling, measured one after the other."""
-
-    floor: Figures
-    service: Figures
-    ceiling: Figures
-
-    @property
-    def of_floor(self) -> float:
-        """The service's calls per second as a share of the floor's."""
-        return self.service.sample.per_second / self.floor.sample.per_second
-
-    @property
-    def of_ceiling(self) -> float:
-        """The service's calls per second as a share of the ceiling's."""
-        return self.service.sample.per_second / self.ceiling.sample.per_second
-
-    @property
-    def above_floor_us(self) -> float:
-        """CPU per call of the server's process above the floor's."""
-        assert self.service.server_us is not None and self.floor.server_us is not None
-        return self.service.server_us - self.floor.server_us
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One case at one number of calls in flight, in all its rounds. `settings` are the service's, beside defaults."""
-
-    case: str
-    shape: Shape
-    settings: Mapping[str, str]
-    rounds: tuple[Round, ...]
-
-    @property
-    def typical(self) -> Round:
-        """The round whose share of the floor is the (lower) median: its figures belong together."""
-        ordered = sorted(self.rounds, key=lambda one: one.of_floor)
-        return ordered[(len(ordered) - 1) // 2]
-
-    @property
-    def of_floor(self) -> float:
-        """The median of the rounds' shares."""
-        return median(one.of_floor for one in self.rounds)
-
-    @property
-    def of_ceiling(self) -> float:
-        """The median of the rounds' shares."""
-        return median(one.of_ceiling for one in self.rounds)
-
-
 class Measure:
-    """Measures for about `seconds` each time, with `shape` calls in flight."""
+    """Measures for about `seconds` each time. `postmaster` is PostgreSQL's process."""
 
-    def __init__(self, h2load: H2Load, pgbench: PgBench, shape: Shape, seconds: int, postmaster: int) -> None:
+    def __init__(self, h2load: H2Load, pgbench: PgBench, seconds: int, postmaster: int) -> None:
         self._h2load = h2load
         self._pgbench = pgbench
-        self._shape = shape
         self._seconds = seconds
         self._postmaster = postmaster
-        self._rates: dict[int, float] = {}
+        self._rates: dict[tuple[int, str, Shape], float] = {}
+        self._connecting: dict[int, float] = {}
 
-    def served(self, server: Served, *, database: bool) -> Figures:
-        """Calls to a server. Raises `BenchError` unless each of them was answered OK."""
-        calls = max(self._shape.in_flight, round(self._rate(server) * self._seconds))
+    def served(self, server: Served, shape: Shape, *, database: bool) -> Figures:
+        """Calls to a server, so many in flight. Raises `BenchError` unless each of them was answered OK."""
+        rate = self._rate(server, shape)
+        wanted = max(_WARM_UP_ROUNDS * shape.in_flight, round(rate * self._seconds))
         before, began = self._used(server)
-        sample = self._calls(server, calls)
+        sample = self._calls(server, shape, wanted)
         after, ended = self._used(server)
-        self._rates[server.pid] = sample.per_second
+        self._rates[_key(server, shape)] = sample.per_second
+        calls = sample.calls
         return Figures(sample, (after - before) / calls * 1e6, (ended - began) / calls * 1e6 if database else None)
 
-    def statement(self, case: Case, url: str) -> Figures:
-        """The case's statement alone, on as many connections as calls are in flight."""
+    def unit(self, case: Case, url: str, clients: int) -> Figures:
+        """The case's statements alone, on so many connections."""
+        if clients not in self._connecting:
+            before = cpu.used(self._postmaster)
+            self._pgbench.connect(url, clients)
+            self._connecting[clients] = cpu.used(self._postmaster) - before
         before = cpu.used(self._postmaster)
-        sample = self._pgbench.run(url, case.step, self._shape.in_flight, self._seconds)
-        after = cpu.used(self._postmaster)
-        return Figures(sample, None, (after - before) / sample.calls * 1e6)
+        sample = self._pgbench.run(url, case.steps, clients, self._seconds)
+        spent = cpu.used(self._postmaster) - before - self._connecting[clients]
+        return Figures(sample, None, spent / sample.calls * 1e6)
+
+    def forget_rates(self) -> None:
+        """What follows is as fast as nothing before."""
+        self._rates.clear()
 
     def _used(self, server: Served) -> tuple[float, float]:
-        return cpu.used(server.pid), cpu.used(self._postmaster)
+        return server.used(), cpu.used(self._postmaster)
 
-    def _rate(self, server: Served) -> float:
+    def _rate(self, server: Served, shape: Shape) -> float:
         """Calls per second as of late; at first, of a warm-up."""
-        if server.pid not in self._rates:
-            self._rates[server.pid] = self._calls(server, _WARM_UP_CALLS).per_second
-        return self._rates[server.pid]
+        key = _key(server, shape)
+        if key not in self._rates:
+            warm_up = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.in_flight))
+            self._rates[key] = warm_up.per_second
+        return self._rates[key]
 
-    def _calls(self, server: Served, calls: int) -> Sample:
+    def _calls(self, server: Served, shape: Shape, wanted: int) -> Sample:
         before = server.answered()
-        sample = self._h2load.run(server.target, self._shape, calls, self._seconds * _PATIENCE + 30)
+        sample = self._h2load.run(server.target, shape, wanted, self._seconds * _PATIENCE + 30)
         answered = server.answered() - before
-        if answered != Counter(OK=calls):
+        if answered != Counter(OK=sample.calls):
             found = ", ".join(f"{code} {count}" for code, count in sorted(answered.items())) or "none"
-            raise BenchError(f"{server.target.path}: {calls} calls, answered: {found}; failures make no figure")
+            raise BenchError(f"{server.target.path}: {sample.calls} calls, answered: {found}; failures make no figure")
         return sample
+
+
+def _key(server: Served, shape: Shape) -> tuple[int, str, Shape]:
+    return server.target.port, server.target.path, shape
