@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, LiteralString
 
 import psycopg
 
@@ -21,7 +21,8 @@ from bench.errors import BenchError
 SLOWER_MS: Final = 2
 """By how much a slow flush is slower."""
 
-_MAX_CONNECTIONS = 600
+_DELAY: Final = "SET commit_delay = 2000"  # microseconds
+_ROOM: Final = "SET max_connections = 600"
 """Two services with two workers each, one more of each, and pgbench's 256 clients."""
 _TEMPORARY = Path(tempfile.gettempdir()).resolve()
 _PREFIX = f"banter-bench-{os.getuid()}"
@@ -50,7 +51,7 @@ def postgres() -> Generator[EmbeddedPostgres]:
 def slow_flush(server: EmbeddedPostgres) -> Generator[None]:
     """Inside, each flush of the log begins `SLOWER_MS` later."""
     url = server.url()
-    _alter(url, f"SET commit_delay = {SLOWER_MS * 1000}", "SET commit_siblings = 0")
+    _alter(url, _DELAY, "SET commit_siblings = 0")
     try:
         yield
     finally:
@@ -68,12 +69,12 @@ def service_url(server: EmbeddedPostgres) -> str:
 
 
 def _make_room(server: EmbeddedPostgres) -> None:
-    _alter(server.url(), f"SET max_connections = {_MAX_CONNECTIONS}")
+    _alter(server.url(), _ROOM)
     server.stop()
     server.start()
 
 
-def _alter(url: str, *changes: str) -> None:
+def _alter(url: str, *changes: LiteralString) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         for change in changes:
             connection.execute(f"ALTER SYSTEM {change}")

@@ -29,16 +29,20 @@ _FLUSHES = 50
 _PAGE = bytes(8192)
 
 
-def describe(owner_url: str, data: Path, h2load: H2Load) -> dict[str, object]:
-    """The machine, the versions, and the PostgreSQL at `owner_url`, whose data lie in `data`."""
+def load() -> dict[str, object]:
+    """The cores, and what they have to do now."""
+    return {"cores": len(os.sched_getaffinity(0)), "load_average": os.getloadavg()[0]}
+
+
+def describe(before: dict[str, object], owner_url: str, data: Path, h2load: H2Load) -> dict[str, object]:
+    """The machine with its load `before`, the versions, and the PostgreSQL at `owner_url`, whose data lie in `data`."""
     with psycopg.connect(owner_url) as connection:
         query = "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s) ORDER BY name"
         settings = dict(connection.execute(query, [list(_SETTINGS)]).fetchall())
     return {
-        "cores": len(os.sched_getaffinity(0)),
+        **before,
         "processor": _processor(),
         "kernel": platform.release(),
-        "load_average": os.getloadavg()[0],
         "python": platform.python_version(),
         "packages": {name: version(name) for name in _PACKAGES},
         "h2load": h2load.version(),

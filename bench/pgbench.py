@@ -37,9 +37,7 @@ class PgBench:
         """Only connect so many clients, and end."""
         self._run(url, "SELECT 1;\n", {}, clients, "--transactions=1", 60)
 
-    def _run(
-        self, url: str, text: str, defined: Mapping[str, str], clients: int, limit: str, timeout: float
-    ) -> None:
+    def _run(self, url: str, text: str, defined: Mapping[str, str], clients: int, limit: str, timeout: float) -> None:
         self._script.write_text(text)
         for left in self._written():
             left.unlink()

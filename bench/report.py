@@ -1,15 +1,16 @@
-"""What the bench found, for people (a table) and for programs (JSON)."""
+"""What the bench found, for people at a terminal."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-from bench.measure import Figures, Result, Round
+from bench.aims import Aim
+from bench.layers import AIM_US, Layers
+from bench.measure import Figures
+from bench.results import Result
 
-_HEAD = ("", "calls/s", "p50 ms", "p99 ms", "server us", "database us", "of floor", "of ceiling")
-_WIDTHS = (28, 9, 9, 9, 11, 13, 10, 12)
+_HEAD = ("", "calls/s", "p50 ms", "p99 ms", "server us", "database us", "of floor", "of ceiling", "by pool")
+_WIDTHS = (28, 9, 9, 9, 11, 13, 10, 12, 9)
 _BUSY = 0.5
 """The load for each core from which on others' work shows in the figures."""
 
@@ -19,9 +20,11 @@ def table(results: Sequence[Result]) -> str:
     lines = [_line(*_HEAD)]
     for result in results:
         typical = result.typical
+        ratios = (f"{ratio:.2f}" for ratio in (result.of_floor, result.of_ceiling, result.of_pool))
         lines += [
             _title(result),
-            _line("  banter", *_cells(typical.service), f"{result.of_floor:.2f}", f"{result.of_ceiling:.2f}"),
+            _line("  banter", *_cells(typical.service), *ratios),
+            _line("  banter, pool, no lanes", *_cells(typical.pool)),
             _line("  floor: bare grpc.aio", *_cells(typical.floor)),
             _line("  ceiling: pgbench", *_cells(typical.ceiling)),
             f"  server CPU above the floor: {typical.above_floor_us:.0f} us per call",
@@ -29,11 +32,30 @@ def table(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def layer_list(layers: Layers) -> str:
+    """The layers with their costs, one a line."""
+    lines = [f"{'what surrounds a handler, us of CPU per call':<46}{'least':>9}{'median':>9}"]
+    rows = {f"  {name}": layers.of(name) for name in layers.without}
+    rows[f"  all of it (at most {AIM_US:g})"] = layers.total
+    rows["  the handler alone"] = layers.bare
+    return "\n".join([*lines, *(f"{name:<46}{cost.least:>9.1f}{cost.middle:>9.1f}" for name, cost in rows.items())])
+
+
+def aim_list(aims: Sequence[Aim]) -> str:
+    """The aims with what was found, one a line."""
+    return "\n".join(f"{'met   ' if aim.met else 'MISSED'}  {aim.text}: {figures(aim)}" for aim in aims)
+
+
+def figures(aim: Aim) -> str:
+    """What was found, and what was wanted."""
+    digits = 1 if aim.unit else 2
+    return f"{aim.found:.{digits}f}{aim.unit} (at {'most' if aim.at_most else 'least'} {aim.wanted:g})"
+
+
 def _title(result: Result) -> str:
-    shape = result.shape
-    settings = "".join(f", {name}={value}" for name, value in result.settings.items())
-    way = f"{shape.connections} connections x {shape.streams} streams"
-    return f"{result.case}, {shape.in_flight} in flight ({way}){settings}"
+    shape, workers = result.shape, f"{result.workers} worker{'s' if result.workers > 1 else ''}"
+    slower = f", flush + {result.slower_ms} ms" if result.slower_ms else ""
+    return f"{result.case.title}, {shape.in_flight} in flight ({shape}), {workers}{slower}"
 
 
 def machine_line(machine: Mapping[str, object]) -> str:
@@ -53,53 +75,6 @@ def warning(machine: Mapping[str, object]) -> str | None:
     if load < cores * _BUSY:
         return None
     return f"the machine was busy before the bench began (load {load:.1f}, {cores} cores): trust the ratios at most"
-
-
-def write(path: Path, made: str, machine: Mapping[str, object], results: Sequence[Result]) -> None:
-    """Write the results as JSON. Times end in their unit; `_us` of a server or database is CPU per call."""
-    document = {"made": made, "machine": machine, "results": [_result(result) for result in results]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _result(result: Result) -> dict[str, object]:
-    return {
-        "case": result.case,
-        "in_flight": result.shape.in_flight,
-        "connections": result.shape.connections,
-        "streams": result.shape.streams,
-        "settings": dict(result.settings),
-        "of_floor": round(result.of_floor, 4),
-        "of_ceiling": round(result.of_ceiling, 4),
-        **_round(result.typical),
-        "rounds": [_round(one) for one in result.rounds],
-    }
-
-
-def _round(one: Round) -> dict[str, object]:
-    return {
-        "service": _figures(one.service),
-        "floor": _figures(one.floor),
-        "ceiling": _figures(one.ceiling),
-        "above_floor_us": round(one.above_floor_us, 1),
-    }
-
-
-def _figures(figures: Figures) -> dict[str, object]:
-    sample = figures.sample
-    return {
-        "calls": sample.calls,
-        "seconds": round(sample.seconds, 3),
-        "calls_per_second": round(sample.per_second, 1),
-        "p50_ms": sample.p50_ms,
-        "p99_ms": sample.p99_ms,
-        "server_us": _rounded(figures.server_us),
-        "database_us": _rounded(figures.database_us),
-    }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 1)
 
 
 def _cells(figures: Figures) -> Iterator[str]:

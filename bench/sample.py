@@ -32,9 +32,7 @@ def sample_of(*clients: Sequence[tuple[int, int]]) -> Sample:
     starts = [min(start for start, _ in calls) for calls in clients]
     ends = [max(start + duration for start, duration in calls) for calls in clients]
     begin, end = max(starts), min(ends)
-    durations = sorted(
-        duration for calls in clients for start, duration in calls if begin < start + duration <= end
-    )
+    durations = sorted(duration for calls in clients for start, duration in calls if begin < start + duration <= end)
     if not durations:
         raise BenchError("the clients did not call at one time: give more --seconds")
     seconds = max(end - begin, 1) / 1e6

@@ -1,6 +1,6 @@
 """`banter serve` in a process of its own, as in production, but that it ends with the bench.
 
-    BANTER_... python -m bench.service ARGUMENTS
+BANTER_... python -m bench.service ARGUMENTS
 """
 
 from __future__ import annotations

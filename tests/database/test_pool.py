@@ -14,7 +14,7 @@ import pytest
 from banter_grpc.database import errors
 from banter_grpc.database.database import Database, PoolSettings
 from banter_grpc.database.errors import ConstraintError, ConstraintKind
-from banter_grpc.database.server_check import unsafe_settings
+from banter_grpc.database.access import unsafe_settings
 from banter_grpc.database.statement import Step
 from tests.conftest import NewDatabase
 from tests.database.pools import (
@@ -324,6 +324,6 @@ async def test_opening_says_why_it_failed(tmp_path: Any) -> None:
         assert time.monotonic() - started < 2
 
 
-async def test_settings_that_lose_data_in_a_crash_are_named(made: Made) -> None:
-    assert await unsafe_settings(made.service_url) == []
-    assert await unsafe_settings(f"{made.service_url}&options=-csynchronous_commit%3Doff") == ["synchronous_commit"]
+def test_settings_that_lose_data_in_a_crash_are_named(made: Made) -> None:
+    assert unsafe_settings(made.service_url) == []
+    assert unsafe_settings(f"{made.service_url}&options=-csynchronous_commit%3Doff") == ["synchronous_commit"]
