@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from banter_grpc.database import errors
+from banter_grpc.database.access import unsafe_settings
 from banter_grpc.database.database import Database, PoolSettings
 from banter_grpc.database.errors import ConstraintError, ConstraintKind
-from banter_grpc.database.access import unsafe_settings
 from banter_grpc.database.statement import Step
 from tests.conftest import NewDatabase
 from tests.database.pools import (
