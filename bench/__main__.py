@@ -14,7 +14,7 @@ from bench.options import Options, parse
 from bench.run import run
 
 _RESULTS = Path(__file__).parent / "results"
-_LAYER_REPEATS = 7
+_LAYER_REPEATS = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +51,7 @@ def _run(options: Options) -> None:
         _say(warning)
     _say("the layers around a handler")
     found = layers.measure(_LAYER_REPEATS)
-    surroundings, results = run(program, selection, options.settings, _say)
+    surroundings, results, failures = run(program, selection, options.settings, _say)
     judged = aims.aims(results, found)
     path = options.json or _RESULTS / f"{made:%Y%m%dT%H%M%SZ}.json"
     everything = (made.isoformat(timespec="seconds"), surroundings, options.settings, results, found, judged)
@@ -60,6 +60,8 @@ def _run(options: Options) -> None:
         markdown.write(options.markdown, markdown.text(*everything))
     print(report.machine_line(surroundings), report.table(results), report.layer_list(found), sep="\n")
     print(report.aim_list(judged), f"JSON: {path}", sep="\n")
+    if failures:
+        raise BenchError(f"{len(failures)} without figures; {failures[0]}")
 
 
 def _say(text: str) -> None:

@@ -65,7 +65,7 @@ def _figures(figures: Figures) -> dict[str, object]:
     return {
         "calls": sample.calls,
         "seconds": round(sample.seconds, 3),
-        "calls_per_second": round(sample.per_second, 1),
+        "calls_per_second": round(sample.per_second, 3),
         "p50_ms": sample.p50_ms,
         "p99_ms": sample.p99_ms,
         "server_us": _rounded(figures.server_us),

@@ -14,7 +14,10 @@ from bench.sample import Sample
 from bench.servers import Served
 
 _WARM_UP_CALLS = 500
-_WARM_UP_ROUNDS = 8
+_WARM_UP_ROUNDS = 32
+"""Calls of a warm-up, in all and for each of those in flight."""
+_TOGETHER = 0.5
+"""The share of a measurement in which all clients must have had calls to make."""
 _PATIENCE = 10
 """A measurement may take this many times longer than it should, and half a minute."""
 
@@ -44,11 +47,13 @@ class Measure:
     def served(self, server: Served, shape: Shape, *, database: bool) -> Figures:
         """Calls to a server, so many in flight. Raises `BenchError` unless each of them was answered OK."""
         rate = self._rate(server, shape)
-        wanted = max(_WARM_UP_ROUNDS * shape.in_flight, round(rate * self._seconds))
+        wanted = max(shape.in_flight, round(rate * self._seconds))
         before, began = self._used(server)
         sample = self._calls(server, shape, wanted)
         after, ended = self._used(server)
         self._rates[_key(server, shape)] = sample.per_second
+        if sample.together < _TOGETHER * sample.seconds:
+            raise BenchError(f"{server.target.path}: the clients hardly called at one time: give more --seconds")
         calls = sample.calls
         return Figures(sample, (after - before) / calls * 1e6, (ended - began) / calls * 1e6 if database else None)
 
@@ -74,7 +79,7 @@ class Measure:
         """Calls per second as of late; at first, of a warm-up."""
         key = _key(server, shape)
         if key not in self._rates:
-            warm_up = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.in_flight))
+            warm_up = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.clients))
             self._rates[key] = warm_up.per_second
         return self._rates[key]
 

@@ -101,7 +101,7 @@ def variables(steps: Sequence[Step[Any]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, step in enumerate(steps, 1):
         for place, value in enumerate(Dumper().dump(step).values, 1):
-            if value is not None:
+            if value is not None and step.parameters[place - 1] != ANY:
                 found[f"p{number}_{place}"] = bytes(value).decode()
     return found
 

@@ -21,8 +21,8 @@ Say = Callable[[str], None]
 
 def run(
     program: str, selection: Selection, settings: Mapping[str, str], say: Say
-) -> tuple[dict[str, object], list[Result]]:
-    """The machine, and the results. `program` is h2load, `settings` are the service's, beside defaults."""
+) -> tuple[dict[str, object], Sequence[Result], Sequence[str]]:
+    """The machine, the results, and of what there is none why. `program` is h2load, `settings` are the service's, beside defaults."""
     before = machine.load()
     say("starting PostgreSQL")
     with database.postgres() as server:
@@ -32,8 +32,9 @@ def run(
         h2load, pgbench = H2Load(program, work), PgBench(server.bin, work)
         surroundings = machine.describe(before, server.url(), server.folder, h2load)
         measure = Measure(h2load, pgbench, selection.seconds, database.postmaster_pid(server))
-        results = list(_Run(selection, settings, server, measure, Trust(work / "jwks.json"), say).results())
-    return surroundings, results
+        made = _Run(selection, settings, server, measure, Trust(work / "jwks.json"), say)
+        results = made.results()
+    return surroundings, results, made.failures
 
 
 class _Run:
@@ -53,6 +54,7 @@ class _Run:
         self._measure = measure
         self._trust = trust
         self._say = say
+        self.failures: list[str] = []
 
     def results(self) -> Sequence[Result]:
         """All of them, ordered by flush, case, workers and calls in flight."""
@@ -66,6 +68,8 @@ class _Run:
                 stack.enter_context(servers.Service(self._trust, self._url, settings, workers=workers))
                 for settings in (self._settings, {**self._settings, "way": "pool"})
             )
+            for service in (lanes, pool):
+                service.settle()
             for slower_ms in self._selection.slower_ms:
                 with database.slow_flush(self._server) if slower_ms else nullcontext():
                     self._measure.forget_rates()
@@ -82,9 +86,17 @@ class _Run:
         with servers.EchoServer(sides[0].target, len(answers[0]), workers=workers) as echo:
             for shape in self._selection.shapes(case, workers):
                 slower = f", flush + {slower_ms} ms" if slower_ms else ""
-                self._say(f"{case.title}, {shape.in_flight} in flight, {workers} workers{slower}")
-                rounds = tuple(self._round(case, shape, echo, *sides) for _ in range(self._selection.rounds))
-                yield Result(case, shape, workers, slower_ms, rounds)
+                what = (
+                    f"{case.title}, {shape.in_flight} in flight, {workers} worker{'s' if workers > 1 else ''}{slower}"
+                )
+                self._say(what)
+                try:
+                    rounds = tuple(self._round(case, shape, echo, *sides) for _ in range(self._selection.rounds))
+                except BenchError as error:  # the others have figures nevertheless
+                    self.failures.append(f"{what}: {error}")
+                    self._say(f"no figure: {error}")
+                else:
+                    yield Result(case, shape, workers, slower_ms, rounds)
 
     def _round(
         self, case: Case, shape: Shape, echo: servers.EchoServer, lanes: servers.Served, pool: servers.Served

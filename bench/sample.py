@@ -6,42 +6,38 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.errors import BenchError
-
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`calls` were made. Of those that ended while every client had calls to make: how many a second, and latencies
-    in milliseconds.
+    """`calls` were made in `seconds`, from the first one's start to the last one's end; `together` of these seconds
+    every client had calls to make. Calls per second, and latencies in milliseconds, are of that time, if it is any.
     """
 
     calls: int
     seconds: float
-    """From the first call's start to the last one's end."""
+    together: float
     per_second: float
     p50_ms: float
     p99_ms: float
 
 
 def sample_of(*clients: Sequence[tuple[int, int]]) -> Sample:
-    """The sample of at least one call of each client, each given by its start and its duration in microseconds.
-
-    Clients don't start and end at once: only what all of them saw together makes a rate. Raises `BenchError` when that
-    was nothing.
-    """
+    """The sample of at least one call of each client, each given by its start and its duration in microseconds."""
     starts = [min(start for start, _ in calls) for calls in clients]
     ends = [max(start + duration for start, duration in calls) for calls in clients]
+    seconds = max(max(ends) - min(starts), 1) / 1e6
     begin, end = max(starts), min(ends)
+    together = max(end - begin, 0) / 1e6
     durations = sorted(duration for calls in clients for start, duration in calls if begin < start + duration <= end)
-    if not durations:
-        raise BenchError("the clients did not call at one time: give more --seconds")
-    seconds = max(end - begin, 1) / 1e6
+    if not durations:  # they hardly met
+        durations = sorted(duration for calls in clients for _, duration in calls)
     return Sample(
-        sum(map(len, clients)),
-        max(max(ends) - min(starts), 1) / 1e6,
-        len(durations) / seconds,
-        _percentile(durations, 0.50),
-        _percentile(durations, 0.99),
+        calls=sum(map(len, clients)),
+        seconds=seconds,
+        together=together,
+        per_second=len(durations) / (together or seconds),
+        p50_ms=_percentile(durations, 0.50),
+        p99_ms=_percentile(durations, 0.99),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import socket
@@ -19,6 +18,7 @@ from typing import Protocol, Self
 
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from bench import cpu, echo
 from bench.errors import BenchError
@@ -28,6 +28,9 @@ from bench.trust import Trust
 _START_SECONDS = 60
 _STOP_SECONDS = 40
 _CALL_SECONDS = 10
+_LOOK_SECONDS = 0.5
+_SETTLED = 0.05
+"""The share of a core under which a server has nothing to do."""
 
 
 class Served(Protocol):
@@ -82,6 +85,16 @@ class Process:
         """Seconds of CPU that it has used, with all that it has started."""
         return cpu.used(self._process.pid)
 
+    def settle(self) -> None:
+        """Wait until it has nothing to do any more, as a spare worker that imports what it needs; not for ever."""
+        end = time.monotonic() + _START_SECONDS
+        spent = self.used()
+        while time.monotonic() < end:
+            time.sleep(_LOOK_SECONDS)
+            before, spent = spent, self.used()
+            if spent - before < _SETTLED * _LOOK_SECONDS:
+                return
+
     def output(self) -> str:
         """What it has written since it was last forgotten."""
         return os.pread(self._output, os.fstat(self._output).st_size, 0).decode(errors="replace")
@@ -108,14 +121,14 @@ class Process:
             if self._process.poll() is not None or time.monotonic() > end:
                 lines = self.output().strip().splitlines() or ["it said nothing"]
                 raise BenchError(f"{module} does not start: {lines[-1]}")
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 class Service(Process):
     """`banter serve` on a database; `settings` go before the bench's own, by their names in `Settings`."""
 
     def __init__(self, trust: Trust, url: str, settings: Mapping[str, str] | None = None, *, workers: int = 1) -> None:
-        self._metrics_port = _free_port()
+        self._port, self._metrics_port = _free_port(), _free_port()
         environment = {
             "BANTER_DATABASE_URL": url,
             "BANTER_ISSUERS": trust.issuers,
@@ -124,11 +137,10 @@ class Service(Process):
         }
         super().__init__(
             "bench.service",
-            *("--port=0", f"--metrics-port={self._metrics_port}", f"--workers={workers}"),
-            started=lambda output: len(_serving(output)) == workers,
+            *(f"--port={self._port}", f"--metrics-port={self._metrics_port}", f"--workers={workers}"),
+            started=lambda _: self._serving() == workers,
             environment=environment,
         )
-        self._port = next(iter(_serving(self.output()).values()))
         self._metadata = {"authorization": f"Bearer {trust.token()}"}
 
     def asked(self, path: str, request: Callable[[int], bytes]) -> ServiceAsked:
@@ -137,15 +149,24 @@ class Service(Process):
 
     def answers(self, path: str) -> Counter[str]:
         """The calls of a method that were answered so far, by its metrics."""
+        found: Counter[str] = Counter()
+        for sample in self._samples():
+            if sample.name == "rpc_server_call_duration_seconds_count" and sample.labels["method"] == path:
+                found[sample.labels["code"]] += int(sample.value)
+        return found
+
+    def _serving(self) -> int:
+        """How many workers serve."""
+        try:
+            return len({sample.labels["worker"] for sample in self._samples()})
+        except OSError:
+            return 0
+
+    def _samples(self) -> list[Sample]:
         address = f"http://127.0.0.1:{self._metrics_port}/metrics"
         with urllib.request.urlopen(address, timeout=_CALL_SECONDS) as response:
             text = response.read().decode()
-        found: Counter[str] = Counter()
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == "rpc_server_call_duration_seconds_count" and sample.labels["method"] == path:
-                    found[sample.labels["code"]] += int(sample.value)
-        return found
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,19 +236,6 @@ def call(target: Target) -> bytes:
         except grpc.RpcError as error:
             code, details = error.code(), error.details()  # pyright: ignore[reportAttributeAccessIssue] - a Call too
             raise BenchError(f"{target.path} answers {code.name}: {details}") from None
-
-
-def _serving(output: str) -> dict[int, int]:
-    """The workers that serve, each with its port."""
-    found: dict[int, int] = {}
-    for line in output.splitlines():
-        if line.startswith("{") and line.endswith("}"):
-            match json.loads(line):
-                case {"event": "serving", "pid": int(pid), "port": int(port)}:
-                    found[pid] = port
-                case _:
-                    pass
-    return found
 
 
 def _has_ports(output: str) -> bool:

@@ -21,9 +21,9 @@ from banter_grpc.transport.listener import make_server
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _TICK = 1.0
 """Seconds between two looks at whether the listener lives."""
-_QUIET = 0.05
+_QUIET = 0.15
 """Seconds without an arriving call after which none is thought to be on the wire."""
-_LONGEST_HOLD = 1.0
+_LONGEST_HOLD = 0.6
 """Seconds that arriving calls are held at most, before GOAWAY."""
 _GOAWAY = 0.02
 """Seconds after which GOAWAY is out, and the held calls are served."""

@@ -149,7 +149,8 @@ async def test_a_replacement_costs_callers_without_retries_next_to_nothing(servi
         os.kill(service.supervisor, signal.SIGHUP)
         await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
     assert set(outcomes) <= {grpc.StatusCode.OK, *LOST}
-    assert outcomes.total() - outcomes[grpc.StatusCode.OK] <= 2
+    # None on a quiet machine; without the gate that holds calls until GOAWAY is out, a third of the callers lose one.
+    assert outcomes.total() - outcomes[grpc.StatusCode.OK] <= 6
 
 
 async def test_a_worker_whose_loop_is_silent_is_replaced(service: Served) -> None:
