@@ -2,6 +2,7 @@
 
     uv run python -m bench --quick
 
-The *floor* is a bare grpc.aio server that answers as many bytes, the *ceiling* pgbench with the same statement.
+The *floor* is a bare grpc.aio server that answers as many bytes, the *ceiling* pgbench with the same statements. docs/performance.md
+says how everything is measured.
 Linux only: it reads ``/proc``, and h2load is expected from the system.
 """

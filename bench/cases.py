@@ -53,9 +53,8 @@ FROM generate_series(%s, %s) AS n
 class Case:
     """One RPC as it is measured.
 
-    `request(n)` is the request of the n-th client: h2load sends one all its life. `clients` of them are distinct.
-    `accepts` tells whether an answer is the one that the first request asks for. `steps` are what the RPC runs on the
-    database, in one unit.
+    `request(n)` is the request of the n-th client: h2load sends one all its life. `accepts` tells whether an answer is
+    the one that the first client's request asks for. `steps` are what the RPC runs on the database, in one unit.
     """
 
     name: str

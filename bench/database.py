@@ -22,8 +22,8 @@ SLOWER_MS: Final = 2
 """By how much a slow flush is slower."""
 
 _DELAY: Final = "SET commit_delay = 2000"  # microseconds
-_ROOM: Final = "SET max_connections = 600"
-"""Two services with two workers each, one more of each, and pgbench's 256 clients."""
+_ROOM: Final = "SET max_connections = 400"
+"""Two services with two workers each, one more of each, and pgbench's clients."""
 _TEMPORARY = Path(tempfile.gettempdir()).resolve()
 _PREFIX = f"banter-bench-{os.getuid()}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import subprocess
 import time
@@ -94,7 +95,13 @@ class H2Load:
             request = target.request(client)
             self._body(client).write_bytes(b"\0" + len(request).to_bytes(4) + request)
             self._log(client).unlink(missing_ok=True)
-        complaint = self._wait([self._start(target, shape, client, each) for client in range(shape.clients)], timeout)
+        start, begin = os.pipe()
+        try:
+            clients = [self._start(target, shape, client, each, start) for client in range(shape.clients)]
+        finally:
+            os.close(start)
+            os.close(begin)
+        complaint = self._wait(clients, timeout)
         if complaint == "":
             raise BenchError(f"{target.path}: {calls} calls took more than {timeout:.0f} s; is it stuck?")
         rows = [list(self._answered(client)) for client in range(shape.clients)]
@@ -104,10 +111,11 @@ class H2Load:
             raise BenchError(f"{target.path}: h2load got {answered} answers to {each * shape.clients} calls ({why})")
         return sample_of(*rows)
 
-    def _start(self, target: Target, shape: Shape, client: int, calls: int) -> subprocess.Popen[str]:
+    def _start(self, target: Target, shape: Shape, client: int, calls: int, start: int) -> subprocess.Popen[str]:
+        """A client that calls when all writers of the pipe `start` are gone: so they call at one time."""
         metadata = {"content-type": "application/grpc", "te": "trailers", **target.metadata}
         command = [
-            self._program,
+            *("sh", "-c", 'read _; exec "$@"', "sh", self._program),
             f"--clients={shape.connections}",
             f"--max-concurrent-streams={shape.streams}",
             "--threads=1",
@@ -119,7 +127,7 @@ class H2Load:
         ]
         return subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=start,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

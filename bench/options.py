@@ -9,6 +9,7 @@ from pathlib import Path
 
 from banter_grpc.config import Settings
 from bench.cases import all_cases
+from bench.database import SLOWER_MS
 from bench.selection import Selection
 
 _MOST_IN_FLIGHT = 256
@@ -30,14 +31,14 @@ def parse(arguments: Sequence[str] | None) -> Options:
     """The options; ends the process where they make no sense."""
     found = _parser().parse_args(arguments)
     quick: bool = found.quick
-    wanted: list[str] = found.case or (["GetUser"] if quick else [])
+    wanted: list[str] = found.case or (["GetUser"] if quick and not found.slow_flush else [])
     selection = Selection(
         cases=[case for case in all_cases() if not wanted or case.name in wanted],
         in_flight=found.in_flight or ([32] if quick else [1, 32, 256]),
         workers=found.workers or ([1] if quick else [1, 2]),
         rounds=found.rounds,
         seconds=found.seconds,
-        slow_flush=found.slow_flush or not (quick or wanted),
+        slower_ms=[SLOWER_MS] if found.slow_flush else [0] if quick or wanted else [0, SLOWER_MS],
     )
     return Options(selection, dict(found.set), found.layers, found.json, found.markdown)
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--case", action="append", choices=names, help="a case; may be repeated (all of them)")
     add("--in-flight", type=_numbers(_MOST_IN_FLIGHT), metavar="N,...", help="calls in flight (1,32,256)")
     add("--workers", type=_numbers(_MOST_WORKERS), metavar="N,...", help="processes of the service (1,2)")
-    add("--slow-flush", action="store_true", help="with --quick or --case: what writes also with a flush 2 ms slower")
+    add("--slow-flush", action="store_true", help="only what writes, with a flush 2 ms slower")
     add("--seconds", type=_count, default=3, metavar="N", help="how long each measurement takes, about (3)")
     add("--rounds", type=_count, default=1, metavar="N", help="how often all is measured (1)")
     add(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,11 @@ from banter_grpc.database.statement import Step
 from bench.cases import ANY, FIRST, PREFIX, USERS
 from bench.errors import BenchError, MissingToolError
 from bench.sample import Sample, sample_of
+
+_WARM_UP = 0.5
+_AROUND = 2
+"""Seconds that it runs beside those that count."""
+_PATIENCE = 60
 
 
 class PgBench:
@@ -25,20 +31,13 @@ class PgBench:
         if not self._program.exists():
             raise MissingToolError(f"{programs} has no pgbench: install PostgreSQL's contrib programs, or `uv sync`")
 
-    def run(self, url: str, steps: Sequence[Step[Any]], clients: int, seconds: int) -> Sample:
-        """Run the unit over and over for `seconds` on `clients` connections, prepared; raises `BenchError`."""
-        self._run(url, script(steps), variables(steps), clients, f"--time={seconds}", 5 * seconds + 60)
-        answered = list(self._answered())
-        if not answered:
-            raise BenchError(f"pgbench made no transaction in {seconds} s: give more --seconds")
-        return sample_of(answered)
-
-    def connect(self, url: str, clients: int) -> None:
-        """Only connect so many clients, and end."""
-        self._run(url, "SELECT 1;\n", {}, clients, "--transactions=1", 60)
-
-    def _run(self, url: str, text: str, defined: Mapping[str, str], clients: int, limit: str, timeout: float) -> None:
-        self._script.write_text(text)
+    def run(
+        self, url: str, steps: Sequence[Step[Any]], clients: int, seconds: int, used: Callable[[], float]
+    ) -> tuple[Sample, float]:
+        """Run the unit over and over on `clients` connections, prepared: what `seconds` of it brought, when all were
+        connected and warm, and what `used` grew by in each call of them. Raises `BenchError`.
+        """
+        self._script.write_text(script(steps))
         for left in self._written():
             left.unlink()
         command = [
@@ -47,28 +46,47 @@ class PgBench:
             "--protocol=prepared",
             f"--client={clients}",
             "--jobs=1",
-            limit,
+            f"--time={seconds + _AROUND}",
             f"--file={self._script}",
             "--log",
             f"--log-prefix={self._logs}",
-            *(f"--define={name}={value}" for name, value in defined.items()),
+            *(f"--define={name}={value}" for name, value in variables(steps).items()),
             url,
         ]
-        try:
-            done = subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=timeout,
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for us, who then end it
-            )
-        except subprocess.TimeoutExpired:
-            raise BenchError("pgbench does not end; is the database stuck?") from None
-        if done.returncode or not re.search(r"failed transactions: 0 ", done.stdout):
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        ) as pgbench:
+            try:
+                self._wait_until_warm(pgbench)
+                begin, before = time.time(), used()
+                time.sleep(seconds)
+                end, after = time.time(), used()
+                out, complaints = pgbench.communicate(timeout=seconds + _PATIENCE)
+            except subprocess.TimeoutExpired:
+                raise BenchError("pgbench does not end; is the database stuck?") from None
+            finally:
+                pgbench.kill()
+        counted = [call for call in self._answered() if begin < sum(call) / 1e6 <= end]
+        if pgbench.returncode or not re.search(r"failed transactions: 0 ", out):
+            lines = (complaints or out).strip().splitlines() or ["it said nothing"]
             raise BenchError(f"pgbench failed: {lines[-1]}")
+        if not counted:
+            raise BenchError(f"pgbench made no transaction in {seconds} s: give more --seconds")
+        return sample_of(counted), (after - before) / len(counted)
+
+    def _wait_until_warm(self, pgbench: subprocess.Popen[str]) -> None:
+        """Its log is buffered: what is there says that many transactions were made."""
+        end = time.monotonic() + _PATIENCE
+        while pgbench.poll() is None and time.monotonic() < end:
+            if any(path.stat().st_size for path in self._written()):
+                break
+            time.sleep(0.05)
+        time.sleep(_WARM_UP)
 
     def _written(self) -> Iterator[Path]:
         return self._logs.parent.glob(f"{self._logs.name}.*")

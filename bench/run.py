@@ -22,7 +22,10 @@ Say = Callable[[str], None]
 def run(
     program: str, selection: Selection, settings: Mapping[str, str], say: Say
 ) -> tuple[dict[str, object], Sequence[Result], Sequence[str]]:
-    """The machine, the results, and of what there is none why. `program` is h2load, `settings` are the service's, beside defaults."""
+    """The machine, the results, and of what there is none why.
+
+    `program` is h2load, `settings` are the service's, beside defaults.
+    """
     before = machine.load()
     say("starting PostgreSQL")
     with database.postgres() as server:

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bench.cases import Case
-from bench.database import SLOWER_MS
 from bench.load import Shape
 
 _SIDES = 4
 """The floor, the service by lanes and by the pool, the ceiling."""
-_OVERHEAD = 1.5
+_OVERHEAD = 1.7
 """Seconds about a measurement: warming up, starting clients, reading what they saw."""
 _START = 15
 """Seconds until PostgreSQL and the services of one number of workers serve."""
@@ -19,24 +18,20 @@ _START = 15
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Every case with every number of calls in flight and of workers; what writes again with a slow flush, if asked."""
+    """Every case with every number of calls in flight and of workers. Where the flush is to be slower, what writes."""
 
     cases: Sequence[Case]
     in_flight: Sequence[int]
     workers: Sequence[int]
     rounds: int
     seconds: int
-    slow_flush: bool
+    slower_ms: Sequence[int]
+    """The flushes, by how much slower they are."""
 
     def shapes(self, case: Case, workers: int) -> Iterator[Shape]:
         """How the calls in flight are made."""
         for number in self.in_flight:
             yield Shape.of(number, workers=workers, spread=case.spread)
-
-    @property
-    def slower_ms(self) -> Sequence[int]:
-        """The flushes, by how much slower they are."""
-        return [0, SLOWER_MS] if self.slow_flush else [0]
 
     def cases_at(self, slower_ms: int) -> Sequence[Case]:
         """What is measured with such a flush."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -46,6 +47,12 @@ def service(new_database: NewDatabase, tmp_path: Path) -> Iterator[Served]:
 def workers(server: Served) -> list[int]:
     """The processes that have said that they serve, and live."""
     return [pid for line in server.log if line["event"] == "serving" and lives(pid := int(str(line["pid"])))]
+
+
+def numbers_of_workers(server: Served) -> list[int]:
+    """How many served, after each change, by the log."""
+    changes = {"serving": 1, "worker stopped": -1}
+    return list(itertools.accumulate(changes[str(line["event"])] for line in server.log if line["event"] in changes))
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> float:
@@ -127,16 +134,9 @@ async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served
     async with callers(service, RETRYING) as outcomes:
         before = workers(service)
         os.kill(service.supervisor, signal.SIGHUP)
-        most = 0
-
-        def replaced() -> bool:
-            nonlocal most
-            alive = workers(service)
-            most = max(most, len(alive))
-            return len(alive) == 2 and not set(alive) & set(before)
-
-        await passes(replaced, 60)
-        assert most == 3, "one more while they are replaced, and no fewer"
+        await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
+        counts = numbers_of_workers(service)
+        assert counts[1:] == [2, 3, 2, 3, 2], "one more while one is replaced, and never one fewer"
         served_then = outcomes[grpc.StatusCode.OK]
         await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
     assert set(outcomes) == {grpc.StatusCode.OK}
