@@ -2,7 +2,6 @@
 
     uv run python -m bench --quick
 
-The *floor* is a bare grpc.aio server that answers as many bytes, the *ceiling* pgbench with the same statements. docs/performance.md
-says how everything is measured.
-Linux only: it reads ``/proc``, and h2load is expected from the system.
+The *floor* is a bare grpc.aio server that answers as many bytes, the *ceiling* pgbench with the same statements; the
+rest is in docs/performance.md. Linux only: it reads ``/proc``, and h2load is expected from the system.
 """
