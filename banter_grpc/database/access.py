@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from psycopg import ProgrammingError, pq
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
 
-from banter_grpc.database.roles import SERVICE, RoleError, connect
+from banter_grpc.database.roles import SERVICE, connect, parsed
 
 _SAFETY = ("fsync", "full_page_writes", "synchronous_commit")
 
 
 def as_service(owner_url: str) -> str:
     """The same database for the service: logs in as the owner and becomes `banter_service` at once."""
-    options = str(_parsed(owner_url).get("options") or "")
+    options = str(parsed(owner_url).get("options") or "")
     return make_conninfo(owner_url, options=f"{options} -c role={SERVICE}".strip())
 
 
 def described(url: str) -> str:
     """The database in words, for people: who, where, and no password."""
-    found = _parsed(url)
+    found = parsed(url)
     where = found.get("host") or found.get("hostaddr") or "this machine"
     port = f":{found['port']}" if found.get("port") else ""
     return f"{found.get('dbname') or found.get('user') or 'the default one'} on {where}{port}"
@@ -26,7 +26,7 @@ def described(url: str) -> str:
 
 def environment(url: str) -> dict[str, str]:
     """The URL as libpq's environment variables: in the arguments of a program everybody could read the password."""
-    _parsed(url)
+    parsed(url)
     options = pq.Conninfo.parse(url.encode())
     return {each.envvar.decode(): each.val.decode() for each in options if each.envvar and each.val is not None}
 
@@ -48,12 +48,3 @@ def free_connections(url: str) -> int:
         ).fetchone()
         assert row is not None
         return int(row[0])
-
-
-def _parsed(url: str) -> dict[str, str | int | None]:
-    try:
-        return dict(conninfo_to_dict(url))
-    except ProgrammingError:
-        raise RoleError(
-            "the database URL can't be read: it looks like postgresql://user:password@host/database"
-        ) from None

@@ -48,14 +48,19 @@ def ensure(connection: Connection, *, login: bool) -> None:
         raise RoleError(f"{owner} may not manage roles: let an administrator run: {' '.join(needed)}") from None
 
 
-def connect(url: str) -> Connection:
-    """A connection in autocommit; raises `RoleError`, one line without the password, when there is none."""
+def parsed(url: str) -> dict[str, str | int | None]:
+    """What the URL says, by libpq's names; raises `RoleError`, one line without the password, if it says nothing."""
     try:
-        timeout = conninfo_to_dict(url).get("connect_timeout", 10)
+        return dict(conninfo_to_dict(url))
     except psycopg.ProgrammingError:
         raise RoleError(
             "the database URL can't be read: it looks like postgresql://user:password@host/database"
         ) from None
+
+
+def connect(url: str) -> Connection:
+    """A connection in autocommit; raises `RoleError`, one line without the password, when there is none."""
+    timeout = parsed(url).get("connect_timeout", 10)
     try:
         return psycopg.connect(url, autocommit=True, application_name="banter migrations", connect_timeout=timeout)
     except psycopg.OperationalError as error:
