@@ -61,6 +61,8 @@ class Settings(BaseSettings):
 
     max_in_flight: int = Field(1024, ge=1, description="calls in flight; more are refused")
     max_message_bytes: int = Field(1024 * 1024, ge=1024, description="longest request")
+    page_size: int = Field(50, ge=1, description="rows of a page where a request does not say how many")
+    page_size_max: int = Field(200, ge=1, le=1000, description="most rows of a page; who asks for more gets as many")
     drain: float = Field(30.0, ge=0, description="longest wait for calls in flight when the server stops")
     drain_delay: float = Field(
         0.0, ge=0, description="how long a stopping server still takes calls, while health says no"

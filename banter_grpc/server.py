@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,9 @@ from banter_grpc.database.database import Database, LaneSettings, PoolSettings
 from banter_grpc.database.lane_settings import MOST_STEPS
 from banter_grpc.database.listener import Listener
 from banter_grpc.database.queries import caller as caller_queries
+from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import UserHandler
+from banter_grpc.pages import KEY_BYTES, Pages
 from banter_grpc.rpc.admission import Admission
 from banter_grpc.rpc.caller import Account, Authenticator, CallerCache
 from banter_grpc.rpc.health import Health, health_policy
@@ -58,6 +61,7 @@ class Server:
         self.health = Health(service.full_name for service in SERVICES)
         self.database = _database(settings, DatabaseObserver(log, self.metrics, settings.slow_query_ms / 1000))
         self.callers = CallerCache(self._look_up, ttl=settings.caller_cache)
+        self.pages = Pages(settings.page_size, settings.page_size_max)
         self._verifier = TokenVerifier([*settings.issuers, *issuers])
         self.admission = Admission(settings.max_in_flight, settings.pool_max_waiting, lambda: self.database.waiting)
         self.metrics.watch_calls(lambda: self.admission.in_flight)
@@ -102,6 +106,7 @@ class Server:
         push = self._stack.push_async_callback
         await self.database.open()
         push(self.database.close)
+        self.pages.load(await self._signing_key("pages"))
         self._verifier.start()
         push(self._verifier.close)
         listener = Listener(_url(self._settings), _CALLER_CHANNEL, self.callers.evict)
@@ -150,11 +155,20 @@ class Server:
         health = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["Health"])
         return [
             *methods_of(user, UserHandler(self.database)),
-            *methods_of(health, self.health, health_policy, quiet=True),
+            *methods_of(health, self.health, policy_of=health_policy, quiet=True),
         ]
 
     def _names(self) -> list[str]:
         return [*(service.full_name for service in SERVICES), "grpc.health.v1.Health"]
+
+    async def _signing_key(self, purpose: str) -> bytes:
+        """The key that all processes of this database share; made here if none has made it."""
+        _, row = await self.database.run(
+            key_queries.insert_signing_key(purpose=purpose, secret=secrets.token_hex(KEY_BYTES)),
+            key_queries.get_signing_key(purpose=purpose),
+        )
+        assert row is not None, "it was inserted before, or just now"
+        return row.secret
 
     async def _look_up(self, kind: Literal["user_id", "firebase_uid"], subject: str) -> Account | None:
         step = (

@@ -10,7 +10,7 @@ import phonenumbers
 import uuid_utils
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from banter_grpc import errors
+from banter_grpc.errors import user as errors
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import (

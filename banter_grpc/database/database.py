@@ -114,6 +114,9 @@ class Database:
         self, a: Step[A], b: Step[B], c: Step[C], d: Step[D], e: Step[E], /, *, key: Hashable = None
     ) -> tuple[A, B, C, D, E]: ...
 
+    @overload
+    async def run(self, /, *steps: Step[Any], key: Hashable = None) -> tuple[Any, ...]: ...
+
     async def run(self, *steps: Step[Any], key: Hashable = None) -> Any:
         """Run a unit: one round trip, all of it or nothing. Returns the answer of its step, or a tuple of answers.
 

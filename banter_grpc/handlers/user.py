@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from banter.v1 import user_pb2
-from google.protobuf.field_mask_pb2 import FieldMask
 
-from banter_grpc import errors, values
+from banter_grpc import values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as queries
+from banter_grpc.encoding import GENDER, encode_user, masked
+from banter_grpc.errors import user as errors
 from banter_grpc.rpc.caller import Caller
 
 _DEFAULT_COUNTRY_CODE = "+91"
 _DEFAULT_TIMEZONE = "Asia/Kolkata"
 _UPDATABLE = ("full_name", "email", "username", "avatar", "bio", "gender", "birth_date", "timezone")
-_GENDER = values.TextEnum(user_pb2.Gender)
-_ROLE = values.TextEnum(user_pb2.UserRole)
-_HOST_STATUS = values.TextEnum(user_pb2.HostStatus)
-_FIELDS = tuple(user_pb2.User.DESCRIPTOR.fields_by_name)
 
 
 class UserHandler:
@@ -51,7 +48,7 @@ class UserHandler:
             raise errors.firebase_uid_taken()
         if firebase_uid is not None and user.firebase_uid != firebase_uid:
             raise errors.user_linked_otherwise()
-        return user_pb2.FindOrCreateUserResponse(user=_encode(user, caller), created=user.user_id == user_id)
+        return user_pb2.FindOrCreateUserResponse(user=encode_user(user, caller), created=user.user_id == user_id)
 
     async def GetUser(  # noqa: N802
         self, request: user_pb2.GetUserRequest, caller: Caller
@@ -60,7 +57,7 @@ class UserHandler:
         user = await self._database.run(queries.get_user(user_id=request.user_id))
         if user is None:
             raise errors.user_not_found(request.user_id)
-        return user_pb2.GetUserResponse(user=_masked(_encode(user, caller), request.read_mask))
+        return user_pb2.GetUserResponse(user=masked(encode_user(user, caller), request.read_mask))
 
     async def BatchGetUsers(  # noqa: N802
         self, request: user_pb2.BatchGetUsersRequest, caller: Caller
@@ -71,7 +68,7 @@ class UserHandler:
             found = {user.user_id for user in users}
             raise errors.user_not_found(next(id_ for id_ in request.user_ids if id_.lower() not in found))
         return user_pb2.BatchGetUsersResponse(
-            users=[_masked(_encode(user, caller), request.read_mask) for user in users]
+            users=[masked(encode_user(user, caller), request.read_mask) for user in users]
         )
 
     async def UpdateUser(  # noqa: N802
@@ -97,7 +94,7 @@ class UserHandler:
                 username=new.username or None,
                 avatar=new.avatar or None,
                 bio=new.bio or None,
-                gender=_GENDER.text(new.gender),
+                gender=GENDER.text(new.gender),
                 birth_date=new.birth_date or None,
                 timezone=new.timezone or None,
             ),
@@ -106,58 +103,4 @@ class UserHandler:
         )
         if user is None or user.delete_time is not None:
             raise errors.user_not_found(new.user_id)
-        return user_pb2.UpdateUserResponse(user=_encode(user, caller))
-
-
-def _masked(user: user_pb2.User, mask: FieldMask) -> user_pb2.User:
-    """Only the fields that the mask names; all of them if it names none."""
-    if mask.paths:
-        for name in set(_FIELDS).difference(mask.paths):
-            user.ClearField(name)  # pyright: ignore[reportArgumentType] - a field's name
-    return user
-
-
-def _encode(row: queries.Profile, caller: Caller) -> user_pb2.User:
-    """The row as the caller may see it. Field by field, and only what is there: a page has a thousand of them."""
-    user = user_pb2.User(
-        user_id=row.user_id,
-        full_name=row.full_name,
-        role=_ROLE.number(row.role),
-        is_verified=row.is_verified,
-        is_active=row.is_active,
-        host_status=_HOST_STATUS.number(row.host_status),
-    )
-    values.set_timestamp(user.create_time, row.create_time)
-    values.set_timestamp(user.update_time, row.update_time)
-    if row.delete_time is not None:
-        values.set_timestamp(user.delete_time, row.delete_time)
-    if row.audio_rate or row.video_rate:
-        user.audio_rate, user.video_rate = row.audio_rate, row.video_rate
-    if row.country_code is not None:
-        user.country_code = row.country_code
-    if row.username is not None:
-        user.username = row.username
-    if row.avatar is not None:
-        user.avatar = row.avatar
-    if row.bio is not None:
-        user.bio = row.bio
-    if row.gender is not None:
-        user.gender = _GENDER.number(row.gender)
-    if row.age is not None:
-        user.age = row.age
-    if row.timezone is not None:
-        user.timezone = row.timezone
-    if caller.user_id == row.user_id or caller.is_staff or caller.is_service:
-        _encode_personal(user, row)
-    return user
-
-
-def _encode_personal(user: user_pb2.User, row: queries.Profile) -> None:
-    if row.phone_number is not None:
-        user.phone_number = row.phone_number
-    if row.email is not None:
-        user.email = row.email
-    if row.birth_date is not None:
-        user.birth_date = row.birth_date
-    if row.firebase_uid is not None:
-        user.firebase_uid = row.firebase_uid
+        return user_pb2.UpdateUserResponse(user=encode_user(user, caller))

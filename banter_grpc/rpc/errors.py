@@ -15,7 +15,8 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from banter_grpc.database import errors as database
-from banter_grpc.errors import CONSTRAINTS, Refusal, Violation
+from banter_grpc.errors import Refusal, Violation
+from banter_grpc.errors.constraints import CONSTRAINTS
 from banter_grpc.rpc.call import Status
 
 DOMAIN = "banter.v1"

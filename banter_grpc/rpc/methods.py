@@ -39,20 +39,21 @@ class Method:
 
 def methods_of(
     service: ServiceDescriptor,
-    handler: object,
+    *handlers: object,
     policy_of: Callable[[MethodDescriptor], Policy] = read_policy,
-    *,
     quiet: bool = False,
 ) -> list[Method]:
-    """The methods of a service, answered by the methods of the same names of `handler`.
+    """The methods of a service, each answered by the method of the same name of one of `handlers`.
 
-    Raises `PolicyError` for a method without a policy, and `TypeError` for one that the handler lacks.
+    Raises `PolicyError` for a method without a policy, and `TypeError` for one that none of the handlers has, or two.
     """
     methods: list[Method] = []
     for descriptor in service.methods:
-        answer = getattr(handler, descriptor.name, None)
-        if answer is None:
-            raise TypeError(f"{type(handler).__name__} has no {descriptor.name}, which {service.full_name} promises")
+        answers = [getattr(handler, descriptor.name) for handler in handlers if hasattr(handler, descriptor.name)]
+        if len(answers) != 1:
+            names = " and ".join(type(handler).__name__ for handler in handlers)
+            raise TypeError(f"{names}: {len(answers)} of {descriptor.name}, which {service.full_name} promises once")
+        (answer,) = answers
         if descriptor.client_streaming:
             raise TypeError(f"{descriptor.full_name}: streams of requests are not served")
         streaming = descriptor.server_streaming

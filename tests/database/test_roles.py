@@ -13,8 +13,11 @@ from banter_grpc.database.embedded import EmbeddedPostgres
 from tests.conftest import NewDatabase
 
 GRANTS = {
+    ("living_users", "SELECT"),
     ("migration_checksums", "SELECT"),
     ("profiles", "SELECT"),
+    ("signing_keys", "INSERT"),
+    ("signing_keys", "SELECT"),
     ("users", "INSERT"),
     ("users", "SELECT"),
     ("users", "UPDATE"),

@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 from google.rpc import code_pb2, status_pb2
 
 from banter_grpc import resources
-from banter_grpc.errors import CONSTRAINTS
+from banter_grpc.errors.constraints import CONSTRAINTS
 from banter_grpc.rpc.errors import CODES
 from banter_grpc.rpc.methods import methods_of
 from banter_grpc.rpc.policy import PolicyError, read_policy
@@ -68,10 +68,10 @@ def test_an_rpc_has_a_policy_and_says_its_errors(method) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_an_rpc_is_tested(method) -> None:
     """Its test class has ordinary cases, and names each error of its comment."""
-    path = contract.ROOT / "tests" / "rpc" / f"test_{contract.stem(method)}.py"
-    tree = ast.parse(path.read_text())
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    assert f"Test{method.name}" in classes, f"{path.name} has no class Test{method.name}"
+    paths = (contract.ROOT / "tests" / "rpc").glob(f"test_{contract.stem(method)}*.py")
+    nodes = [node for path in paths for node in ast.parse(path.read_text()).body]
+    classes = {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
+    assert f"Test{method.name}" in classes, f"no file of {contract.stem(method)} has a class Test{method.name}"
     texts = {
         node.value
         for node in ast.walk(classes[f"Test{method.name}"])
@@ -124,7 +124,7 @@ def test_a_senseless_policy_is_refused(policy: dict[str, object], fault: str) ->
 
 
 def test_a_handler_that_lacks_a_method_keeps_the_server_from_starting() -> None:
-    with pytest.raises(TypeError, match="has no FindOrCreateUser"):
+    with pytest.raises(TypeError, match="0 of FindOrCreateUser"):
         methods_of(SERVICES[0], object())
 
 

@@ -8,7 +8,8 @@ import pytest
 from google.rpc import code_pb2
 
 from banter_grpc.database import errors as database
-from banter_grpc.errors import CONSTRAINTS, Refusal
+from banter_grpc.errors import Refusal
+from banter_grpc.errors.constraints import CONSTRAINTS
 from banter_grpc.rpc.errors import pushback_of, refusal_of, status_of
 
 REQUEST_ID = "0199f3b2"

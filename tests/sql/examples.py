@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from banter_grpc.database.queries import caller, user
+from banter_grpc.database.queries import caller, keys, user
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -23,6 +23,7 @@ INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_t
 VALUES ('{_BARE}', '+919876543211', '+91', 'Bare', 'Asia/Kolkata', clock(), clock());
 INSERT INTO users (id, is_active, create_time, update_time, delete_time)
 VALUES ('{_DELETED}', FALSE, clock(), clock(), clock());
+INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
 """
 """For each table a row with every column, and one with no more than it must have."""
 
@@ -36,5 +37,6 @@ CALLS: Final[list[Step[object]]] = [
     user.find_first_user(),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
+    keys.get_signing_key(purpose="pages"),
 ]
 """Each query that returns rows at least once, and so often that each of its columns that may be null is."""

@@ -118,7 +118,7 @@ async def probe(
         max_bytes,
     )
     server = GrpcServer(
-        methods_of(_descriptor(), Handler(), _policy),
+        methods_of(_descriptor(), Handler(), policy_of=_policy),
         surroundings,
         "127.0.0.1",
         0,
