@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.errors import error_from_result
-from psycopg.pq.abc import PGconn
+from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import TupleRow
 
 from banter_grpc.database.exchange import Dumped, Exchange, Known, is_fatal, is_stale
@@ -76,6 +76,14 @@ class PooledConnection(AsyncConnection[TupleRow]):
                 raise error_from_result(exchange.refused)
             repeats -= 1
             self._known.clear()
+
+    async def take(self, steps: Sequence[tuple[Known, Dumped]]) -> list[PGresult]:
+        """Run statements that are not prepared as one unit, and return what each gave. Raises as `run` does."""
+        exchange = Exchange(steps)
+        await self._exchange(exchange)
+        if exchange.refused is not None:
+            raise error_from_result(exchange.refused)
+        return exchange.results
 
     def _know(self, statement: Statement[Any]) -> Known:
         known = self._known.get(statement)

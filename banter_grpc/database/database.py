@@ -7,7 +7,8 @@ that only read have lanes of their own, so that no lock of a writer holds them u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Hashable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final, TypeVar, overload
 
@@ -21,7 +22,7 @@ from banter_grpc.database.lanes import Lanes, LaneStats
 from banter_grpc.database.observer import Observer
 from banter_grpc.database.pool import Pool, PoolStats
 from banter_grpc.database.reach import Reach
-from banter_grpc.database.retries import Retries
+from banter_grpc.database.retries import Retries, end_of_stream
 from banter_grpc.database.settings import PoolSettings, connection_string
 from banter_grpc.database.statement import Statement, Step, Way, row_count
 
@@ -34,6 +35,9 @@ D = TypeVar("D")
 E = TypeVar("E")
 
 _PING: Final = Statement("ping", "SELECT 1", tuple, row_count, Way.SHARED, writes=False, repeatable=True)
+
+BATCH: Final = 200
+"""Rows of a batch of a stream: enough to make a round trip cheap, few enough to work on without a pause."""
 
 
 class Database:
@@ -140,6 +144,32 @@ class Database:
                 await retries.consider(error)
             else:
                 return answers[0] if len(answers) == 1 else tuple(answers)
+
+    async def stream(self, *steps: Step[list[A]], batch: int = BATCH) -> AsyncGenerator[tuple[str, list[A]], None]:
+        """Read the rows of queries too long to hold: for each step in turn its query's name with up to `batch` rows.
+
+        All of it is one snapshot, the database as it was at the first batch, and goes over the pool: a connection is
+        taken until the last row, so that close it (`contextlib.aclosing`) when you leave it early. The reader sets
+        the pace, and nothing is read ahead. A step without rows gives nothing.
+
+        Raises `DatabaseError`: before the first rows it is tried again like a unit, after them it is not. Cancelling
+        the reader cancels the query.
+        """
+        dumped = [self._dumper.dump(step) for step in steps]
+        retries = Retries([step.statement for step in steps])
+        begun = False
+        while True:
+            try:
+                async with aclosing(self._pool.stream(dumped, batch)) as batches:
+                    async for each in batches:
+                        begun = True
+                        yield each
+            except (psycopg.Error, ConnectionEnded, errors.UnavailableError) as error:
+                if begun:
+                    end_of_stream(error)
+                await retries.consider(error)
+            else:
+                return
 
     def _way(self, steps: Sequence[Step[Any]]) -> Lanes | None:
         """The lanes that the unit goes over, or None for the pool."""

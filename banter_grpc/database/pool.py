@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from banter_grpc.database.failures import is_read_only
 from banter_grpc.database.observer import Observer
 from banter_grpc.database.reach import Reach
 from banter_grpc.database.settings import PoolSettings, connection_string
+from banter_grpc.database.snapshot import Snapshot
 
 _REFILL: Final = 0.25
 
@@ -47,6 +49,8 @@ class Pool:
         self._in_use = 0
         self._waiting = 0
         self._wait_seconds = 0.0
+        # A reader decides how long his stream takes, so that streams never get all connections.
+        self._streams = asyncio.Semaphore(max(1, settings.size // 2))
         self._returning: set[asyncio.Task[None]] = set()
         self._refill: asyncio.Task[None] | None = None
         self._pool = psycopg_pool.AsyncConnectionPool(
@@ -123,6 +127,34 @@ class Pool:
             if self._observer is not None:
                 names = [step.statement.name for step in steps]
                 self._observer.unit(names, time.perf_counter() - started, failed)
+
+    async def stream(self, steps: Sequence[Dumped], batch: int) -> AsyncGenerator[tuple[str, list[Any]], None]:
+        """Read the rows of each step in batches, all from one snapshot: the statement's name, and some rows.
+
+        Raises what `run` does. However it ends, by its last row, by an error or because its reader has gone, so do
+        the query and its transaction.
+        """
+        await self._take_turn()
+        try:
+            connection = await self._acquire()
+            try:
+                snapshot = Snapshot(connection, self._settings.reader_timeout, self._observer)
+                for step in steps:
+                    async with aclosing(snapshot.read(step, batch)) as batches:
+                        async for rows in batches:
+                            yield step.statement.name, rows
+            finally:
+                self._release(connection)  # in a transaction: the pool ends it
+        finally:
+            self._streams.release()
+
+    async def _take_turn(self) -> None:
+        """Wait until not too many streams are open."""
+        try:
+            async with asyncio.timeout(self._settings.wait):
+                await self._streams.acquire()
+        except TimeoutError as error:
+            raise errors.UnavailableError("too many streams are open") from error
 
     async def _acquire(self) -> PooledConnection:
         """A connection that works, as far as can be told without asking the server."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import psycopg
 
@@ -17,6 +17,8 @@ from banter_grpc.database.statement import Statement
 _COLLISIONS: Final = 3
 _LOSSES: Final = 3
 _PAUSE: Final = 0.005
+Failed = psycopg.Error | ConnectionEnded | errors.UnavailableError
+"""What a unit fails with that may be tried again."""
 _TRANSIENT: Final = (errors.CollisionError, errors.TimeoutError, errors.UnavailableError)
 
 
@@ -30,7 +32,7 @@ class Retries:
         self._collisions = 0
         self._losses = 0
 
-    async def consider(self, error: psycopg.Error | ConnectionEnded | errors.UnavailableError) -> None:
+    async def consider(self, error: Failed) -> None:
         """Return when the unit is to be sent again, else raise a `DatabaseError` with its cause."""
         match error:
             case ConnectionEnded():
@@ -57,3 +59,14 @@ class Retries:
             if not self._repeatable:
                 return True
         return self._losses > _LOSSES
+
+
+def end_of_stream(error: Failed) -> NoReturn:
+    """Raise what the reader of a stream gets when it breaks after its first rows: they can't be taken back."""
+    match error:
+        case ConnectionEnded():
+            raise errors.UnavailableError("the connection broke in the middle of a stream") from error.__cause__
+        case errors.UnavailableError():
+            raise error
+        case _:
+            raise failure_of(error) from error

@@ -40,6 +40,8 @@ class PoolSettings:
     statement_timeout: float | None = 15.0
     lock_timeout: float | None = 5.0
     idle_in_transaction_timeout: float | None = 5.0
+    reader_timeout: float = 60.0
+    """How long the server waits for the reader of a stream to take the next batch."""
     client_check_interval: float | None = 1.0
     """How often a server process looks whether its client is still there while a query runs."""
     role: str | None = None
