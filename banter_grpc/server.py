@@ -23,6 +23,7 @@ from banter_grpc.database.listener import Listener
 from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import UserHandler
+from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.pages import KEY_BYTES, Pages
 from banter_grpc.rpc.admission import Admission
 from banter_grpc.rpc.caller import Account, Authenticator, CallerCache
@@ -154,7 +155,7 @@ class Server:
         (user,) = SERVICES
         health = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["Health"])
         return [
-            *methods_of(user, UserHandler(self.database)),
+            *methods_of(user, UserHandler(self.database), UserDataHandler(self.database)),
             *methods_of(health, self.health, policy_of=health_policy, quiet=True),
         ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from banter_grpc.database.queries import caller, keys, user
+from banter_grpc.database.queries import caller, keys, user, user_data
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -38,5 +38,7 @@ CALLS: Final[list[Step[object]]] = [
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     keys.get_signing_key(purpose="pages"),
+    user_data.get_delete_time(user_id=_DELETED),
+    user_data.export_users(user_id=_FULL),
 ]
 """Each query that returns rows at least once, and so often that each of its columns that may be null is."""

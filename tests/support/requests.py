@@ -22,8 +22,13 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     "banter.v1.UserService.UpdateUser": lambda user_id: user_pb2.UpdateUserRequest(
         user=user_pb2.User(user_id=user_id, bio=f"version {next(_COUNT)}", timezone="Asia/Kolkata")
     ),
+    "banter.v1.UserService.DeleteUser": lambda user_id: user_pb2.DeleteUserRequest(user_id=user_id),
+    "banter.v1.UserService.ExportUserData": lambda user_id: user_pb2.ExportUserDataRequest(user_id=user_id),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
+
+ENDING = frozenset({"banter.v1.UserService.DeleteUser"})
+"""RPCs after which the user whom they are about can't call any more."""
 
 
 def request_for(method: MethodDescriptor, user_id: str) -> Message:
