@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     issuers: tuple[Issuer, ...] = Field((), description="whose tokens are accepted, as JSON; see Authentication")
     caller_cache: float = Field(5.0, ge=0, description="how long a caller's role and state are remembered")
 
+    phone_hash_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="secret under which phone numbers are remembered that had their signup grant; never to change",
+    )
+    signup_grant: int = Field(100, ge=0, le=10**9, description="coins for a new user, once per phone number ever")
+
     max_in_flight: int = Field(1024, ge=1, description="calls in flight; more are refused")
     max_message_bytes: int = Field(1024 * 1024, ge=1024, description="longest request")
     page_size: int = Field(50, ge=1, description="rows of a page where a request does not say how many")

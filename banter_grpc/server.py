@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Literal, Self, cast
 
-from banter.v1 import options_pb2, user_pb2
+from banter.v1 import options_pb2, user_pb2, wallet_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from prometheus_client import start_http_server
@@ -22,8 +22,9 @@ from banter_grpc.database.lane_settings import MOST_STEPS
 from banter_grpc.database.listener import Listener
 from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import keys as key_queries
-from banter_grpc.handlers.user import UserHandler
+from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_data import UserDataHandler
+from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.pages import KEY_BYTES, Pages
 from banter_grpc.rpc.admission import Admission
 from banter_grpc.rpc.caller import Account, Authenticator, CallerCache
@@ -39,7 +40,10 @@ from banter_grpc.rpc.tokens import TokenVerifier, TrustedIssuer
 from banter_grpc.transport.grpc import GrpcServer
 from banter_grpc.transport.reflection import reflection
 
-SERVICES: tuple[ServiceDescriptor, ...] = (user_pb2.DESCRIPTOR.services_by_name["UserService"],)
+SERVICES: tuple[ServiceDescriptor, ...] = (
+    user_pb2.DESCRIPTOR.services_by_name["UserService"],
+    wallet_pb2.DESCRIPTOR.services_by_name["WalletService"],
+)
 """The services of the contract, in its order."""
 
 _PING_SECONDS = 1.0
@@ -152,10 +156,18 @@ class Server:
         self._stack.callback(close)
 
     def _methods(self) -> list[Method]:
-        (user,) = SERVICES
+        user, wallet = SERVICES
         health = cast("ServiceDescriptor", health_pb2.DESCRIPTOR.services_by_name["Health"])
         return [
-            *methods_of(user, UserHandler(self.database), UserDataHandler(self.database)),
+            *methods_of(
+                user,
+                UserHandler(self.database, _signup_grant(self._settings)),
+                UserDataHandler(self.database),
+            ),
+            *methods_of(
+                wallet,
+                WalletHandler(self.database),
+            ),
             *methods_of(health, self.health, policy_of=health_policy, quiet=True),
         ]
 
@@ -236,6 +248,11 @@ def _lanes(settings: Settings) -> LaneSettings:
         silence=max(30.0, (MOST_STEPS + 1) * settings.lane_statement_timeout),
         patience=settings.pool_wait,
     )
+
+
+def _signup_grant(settings: Settings) -> SignupGrant:
+    assert settings.phone_hash_key is not None, "checked by the commands"
+    return SignupGrant(settings.signup_grant, settings.phone_hash_key.get_secret_value().encode())
 
 
 def _url(settings: Settings) -> str:

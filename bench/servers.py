@@ -132,6 +132,7 @@ class Service(Process):
         environment = {
             "BANTER_DATABASE_URL": url,
             "BANTER_ISSUERS": trust.issuers,
+            "BANTER_PHONE_HASH_KEY": "a key of the bench, of 32 characters",
             "BANTER_LOG_FORMAT": "json",
             **{f"BANTER_{name.upper()}": value for name, value in (settings or {}).items()},
         }

@@ -50,7 +50,12 @@ def dev(host: Host = None, port: Port = None, data_dir: DataDir = None, database
             print("\n".join(banner.lines()), flush=True)
 
         run(
-            found.model_copy(update={"database_url": SecretStr(service_url)}),
+            found.model_copy(
+                update={
+                    "database_url": SecretStr(service_url),
+                    "phone_hash_key": found.phone_hash_key or SecretStr(key.derive("phone numbers")),
+                }
+            ),
             target.embedded,
             started,
             dev_issuers(key),

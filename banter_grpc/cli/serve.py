@@ -49,8 +49,8 @@ def serve(
 ) -> None:
     """Serve in production, until SIGTERM or Ctrl-C; then calls in flight are finished.
 
-    BANTER_DATABASE_URL (the service's) and BANTER_ISSUERS must be set. A database whose migrations are not those of
-    this program is refused, and so is one that may lose what it has committed.
+    BANTER_DATABASE_URL (the service's), BANTER_ISSUERS and BANTER_PHONE_HASH_KEY must be set. A database whose
+    migrations are not those of this program is refused, and so is one that may lose what it has committed.
 
     Its workers share one port. One that dies is replaced at once; SIGHUP replaces all of them, one by one, by what is
     installed then.
@@ -71,6 +71,11 @@ def serve(
         raise CommandError("serve needs a database: set BANTER_DATABASE_URL (banter dev brings its own)")
     if not found.issuers:
         raise CommandError("serve needs to know whose tokens to accept: set BANTER_ISSUERS, as the README shows")
+    if found.phone_hash_key is None:
+        raise CommandError(
+            "serve needs a key to remember phone numbers by: set BANTER_PHONE_HASH_KEY to a secret of 32 characters or"
+            " more, and never change it"
+        )
     if migrate and url is not None and found.migration_database_url is None:
         raise CommandError("--migrate needs the database's owner: set BANTER_MIGRATION_DATABASE_URL")
     with given(url) if url else embedded(folder(data_dir, found)) as target:

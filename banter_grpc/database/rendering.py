@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -124,9 +125,15 @@ def _constant(each: Described) -> str:
             f"    way=Way.{'OWN' if query.own else 'SHARED'},",
             f"    writes={each.writes},",
             f"    repeatable={not each.writes or bool(query.repeatable)},",
+            *([f"    collides={_strings(query.collides)},"] if query.collides else []),
             ")",
         ]
     )
+
+
+def _strings(texts: Sequence[str]) -> str:
+    """A tuple of strings, as ruff writes it."""
+    return f"({', '.join(map(json.dumps, texts))}{',' if len(texts) == 1 else ''})"
 
 
 def _function(each: Described) -> str:

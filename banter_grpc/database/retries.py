@@ -28,6 +28,7 @@ class Retries:
     def __init__(self, statements: Sequence[Statement[Any]]) -> None:
         self._writes = any(statement.writes for statement in statements)
         self._repeatable = all(statement.repeatable for statement in statements)
+        self._keys = {key for statement in statements for key in statement.collides}
         self._in_doubt = False
         self._collisions = 0
         self._losses = 0
@@ -44,6 +45,8 @@ class Retries:
                 failure, cause = error, error.__cause__
             case _:
                 failure, cause = failure_of(error), error
+                if isinstance(failure, errors.ConstraintError) and failure.constraint in self._keys:
+                    failure = errors.CollisionError("another unit did the same at once, again after every retry")
                 if isinstance(failure, errors.CollisionError) and self._collisions < _COLLISIONS:
                     self._collisions += 1
                     await asyncio.sleep(_PAUSE * 3**self._collisions * random.uniform(0.3, 1.0))

@@ -21,6 +21,9 @@ with none of these words are the comment, which every query has:
     The columns that are never null, and the parameters that may be.
 ``repeatable``
     Why a query that writes may be sent again when the connection broke before its answer.
+``collides``
+    The unique keys that two of it meet at when they do the same thing at once: the loser is sent again, and finds what
+    the winner did.
 ``way``
     ``own``: it needs a connection of its own.
 """
@@ -40,7 +43,7 @@ from banter_grpc.database.sqltext import Kind, Token, tokens
 _NAME: Final = re.compile(r"-- name: ([a-z][a-z0-9_]*) :(one|many|exec)")
 _WORD: Final = re.compile(r"-- ([a-z_]+(?: [a-z_]+)?):(?: (.*))?")
 _IDENTIFIER: Final = re.compile(r"[a-z][a-z0-9_]*")
-_WORDS: Final = ("index", "plan", "row", "not null", "optional", "repeatable", "way")
+_WORDS: Final = ("index", "plan", "row", "not null", "optional", "repeatable", "collides", "way")
 _WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 _LOCKS: Final = frozenset({"UPDATE", "NO", "SHARE", "KEY"})
 
@@ -76,6 +79,7 @@ class Query:
     not_null: tuple[str, ...]
     optional: tuple[str, ...]
     repeatable: str
+    collides: tuple[str, ...]
     own: bool
 
     def refuse(self, what: str, line: int | None = None) -> NoReturn:
@@ -164,6 +168,7 @@ def _query(path: Path, start: int, lines: list[str]) -> Query:
         not_null=_names(words.get("not null", "")),
         optional=_names(words.get("optional", "")),
         repeatable=words.get("repeatable", ""),
+        collides=_names(words.get("collides", "")),
         own="way" in words,
     )
     _check(query, words, found)

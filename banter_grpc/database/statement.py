@@ -32,6 +32,8 @@ class Statement(Generic[T_co]):
     `row` makes a row of the tuple of its values. `answer` makes what the caller gets of the rows and of how many
     were returned or affected. `repeatable` says that running it twice has the effect of running it once, so that it
     may be sent again when the connection broke before the answer; what does not write is always repeatable.
+    `collides` are the unique keys whose violation means that another unit has just done the same thing: the unit is
+    sent again, and finds it done.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Statement(Generic[T_co]):
     way: Way
     writes: bool
     repeatable: bool
+    collides: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, eq=False)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hmac
+from typing import NamedTuple
+
 from banter.v1 import user_pb2
 
-from banter_grpc import values
+from banter_grpc import money, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as queries
+from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.encoding import GENDER, encode_user, masked
 from banter_grpc.errors import user as errors
 from banter_grpc.rpc.caller import Caller
@@ -16,22 +20,34 @@ _DEFAULT_TIMEZONE = "Asia/Kolkata"
 _UPDATABLE = ("full_name", "email", "username", "avatar", "bio", "gender", "birth_date", "timezone")
 
 
+class SignupGrant(NamedTuple):
+    """Coins for a new user, once per phone number ever: `key` is what numbers are remembered under, as hashes."""
+
+    coins: int
+    key: bytes
+
+    def phone_hash(self, number: str) -> str:
+        """The number's keyed hash (HMAC-SHA256), in hex."""
+        return hmac.new(self.key, number.encode(), "sha256").hexdigest()
+
+
 class UserHandler:
     """Answers the calls of UserService."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, grant: SignupGrant) -> None:
         self._database = database
+        self._grant = grant
 
     async def FindOrCreateUser(  # noqa: N802
         self, request: user_pb2.FindOrCreateUserRequest, caller: Caller
     ) -> user_pb2.FindOrCreateUserResponse:
-        """One user for one number: whoever comes first inserts, and everybody reads what is there."""
+        """One user for one number: who comes first inserts and gets the grant, and everybody reads what is there."""
         country_code = request.country_code or _DEFAULT_COUNTRY_CODE
         phone = values.parse_phone_number(request.phone_number, country_code, field="phone_number")
         timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")
         firebase_uid = request.firebase_uid or None
         user_id = values.new_id()
-        _, _, user = await self._database.run(
+        _, _, _, user = await self._database.run(
             queries.insert_user(
                 user_id=user_id,
                 phone_number=phone.e164,
@@ -41,6 +57,13 @@ class UserHandler:
                 timezone=timezone,
             ),
             queries.link_firebase_uid(phone_number=phone.e164, firebase_uid=firebase_uid),
+            wallet_queries.grant_signup(
+                user_id=user_id,
+                phone_hash=self._grant.phone_hash(phone.e164),
+                coins=self._grant.coins,
+                transaction_id=money.transaction_id("signup", user_id),
+                actor_id=caller.actor_id or user_id,
+            ),
             queries.get_user_by_phone_number(phone_number=phone.e164),
             key=phone.e164,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 import stat
@@ -47,6 +48,10 @@ class DevKey:
         except OSError as error:
             why = error.strerror or type(error).__name__
             raise DevKeyError(f"the key {path} can't be used ({why}); choose a folder that you may write to") from None
+
+    def derive(self, purpose: str) -> str:
+        """Another secret, for another purpose: always the same one, in hex."""
+        return hmac.new(self.secret, purpose.encode(), "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,18 @@ def read(sql: str, name: str = "read") -> Statement[list[Any]]:
 
 INSERT = write("INSERT INTO counters (id, value) VALUES ($1::int4, $2::int4)")
 PUT = write("INSERT INTO counters (id, value) VALUES ($1::int4, $2::int4) ON CONFLICT (id) DO NOTHING", repeatable=True)
+MEET = Statement(
+    "meet",
+    "INSERT INTO counters (id, value) SELECT 1, value + 1 FROM counters WHERE id = 0"
+    " AND NOT EXISTS (SELECT FROM counters WHERE id = 1)",
+    tuple,
+    row_count,
+    Way.SHARED,
+    writes=True,
+    repeatable=False,
+    collides=("counters_pkey",),
+)
+"""Copies counter 0 to 1 once: two at once meet at the key."""
 ADD = write("UPDATE counters SET value = value + $2::int4 WHERE id = $1::int4")
 VALUES = read("SELECT id, value FROM counters ORDER BY id")
 PID = read("SELECT pg_backend_pid()", "pid")

@@ -132,6 +132,13 @@ def test_a_query_says_whether_it_writes_may_be_repeated_and_goes_its_own_way(mak
     }
 
 
+def test_a_query_says_which_keys_it_meets_itself_at(make: Callable[[str], Path]) -> None:
+    module = load(
+        make(TOP + "-- name: add :exec\n-- x\n-- collides: users_pkey\nINSERT INTO users (id) SELECT $id::uuid;\n")
+    )
+    assert module.ADD.collides == ("users_pkey",)
+
+
 def test_what_calls_a_volatile_function_is_not_taken_for_a_read(make: Callable[[str], Path]) -> None:
     module = load(make(TOP + "-- name: notify :exec\n-- x\n-- plan: x\nSELECT pg_notify('a', $text::text);\n"))
     assert module.NOTIFY.writes and not module.NOTIFY.repeatable

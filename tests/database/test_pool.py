@@ -21,6 +21,7 @@ from tests.database.pools import (
     ADD,
     COLLIDE,
     INSERT,
+    MEET,
     PID,
     SLEEP,
     VALUES,
@@ -247,6 +248,19 @@ async def test_a_deadlock_is_tried_again(made: Made) -> None:
         await asyncio.gather(one, other)
         assert await database.run(step(VALUES)) == [(1, 2), (2, 2)]
     assert ask(made.owner_url, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") > 0
+
+
+async def test_who_loses_at_a_key_that_the_query_names_is_sent_again_and_finds_what_the_winner_did(made: Made) -> None:
+    async with opened(made.service_url, size=2, min_size=2) as database:
+        await database.run(step(INSERT, 0, 1))
+        with psycopg.connect(made.owner_url) as winner:
+            winner.execute("INSERT INTO counters (id, value) VALUES (1, 7)")
+            loser = asyncio.create_task(database.run(step(MEET)))
+            await asyncio.sleep(0.1)
+            assert not loser.done(), "it waits for the key"
+            winner.commit()
+        assert await asyncio.wait_for(loser, 5) == 0
+        assert await database.run(step(VALUES)) == [(0, 1), (1, 7)]
 
 
 async def test_a_collision_is_tried_again_three_times(made: Made, database: Database) -> None:

@@ -15,7 +15,19 @@ from tests.conftest import NewDatabase
 GRANTS = {
     ("living_users", "SELECT"),
     ("migration_checksums", "SELECT"),
+    ("earnings", "SELECT"),
+    ("entries", "SELECT"),
+    ("idempotency_keys", "INSERT"),
+    ("idempotency_keys", "SELECT"),
+    ("payments", "INSERT"),
+    ("payments", "SELECT"),
     ("profiles", "SELECT"),
+    ("signup_grants", "INSERT"),
+    ("signup_grants", "SELECT"),
+    ("transactions", "SELECT"),
+    ("wallets", "SELECT"),
+    ("wallets", "UPDATE (available)"),
+    ("wallets", "UPDATE (held)"),
     ("signing_keys", "INSERT"),
     ("signing_keys", "SELECT"),
     ("users", "INSERT"),
@@ -37,6 +49,11 @@ class TestService:
         query = (
             "SELECT table_name::text, privilege_type::text FROM information_schema.table_privileges"
             " WHERE grantee IN ('banter_service', 'PUBLIC') AND table_schema = 'public'"
+            " UNION SELECT table_name::text, format('%s (%s)', privilege_type, column_name)"
+            " FROM information_schema.column_privileges AS c"
+            " WHERE grantee IN ('banter_service', 'PUBLIC') AND table_schema = 'public' AND NOT EXISTS ("
+            "SELECT FROM information_schema.table_privileges AS t WHERE (t.table_name, t.grantee, t.privilege_type)"
+            " = (c.table_name, c.grantee, c.privilege_type) AND t.table_schema = 'public')"
         )
         with psycopg.connect(owner_url) as connection:
             assert set(connection.execute(query).fetchall()) == GRANTS

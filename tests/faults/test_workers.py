@@ -23,7 +23,7 @@ from banter.v1 import user_pb2, user_pb2_grpc
 from banter_grpc.workers.exposition import merge
 from tests.conftest import NewDatabase
 from tests.support import contract
-from tests.support.command import complaint_of
+from tests.support.command import PHONE_HASH_KEY, complaint_of
 from tests.support.harness import CHANNEL_OPTIONS, bearer
 from tests.support.processes import lives
 from tests.support.served import Served, served
@@ -181,7 +181,7 @@ def test_workers_end_when_their_supervisor_is_killed(service: Served) -> None:
 def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
     issuer = {"issuer": "https://tests.invalid", "audience": "banter", "subject": "service", "keys": "/nowhere"}
     url = new_database().service_url
-    line = complaint_of("serve", "--workers", "99", database_url=url, issuers=json.dumps([issuer]))
+    line = complaint_of("serve", "--workers", "99", database_url=url, issuers=json.dumps([issuer]), phone_hash_key=PHONE_HASH_KEY)
     assert "99 workers" in line
     assert "max_connections" in line
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from banter_grpc.database.queries import caller, keys, user, user_data
+from banter_grpc.database.queries import caller, keys, user, wallet
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -37,6 +38,8 @@ CALLS: Final[list[Step[object]]] = [
     user.find_first_user(),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
+    wallet.get_wallet(user_id=_FULL),
+    wallet.purchase_coins(provider="p", payment_id="1", user_id=_FULL, coins=5, transaction_id=_FULL, actor_id=_BARE),
     keys.get_signing_key(purpose="pages"),
     user_data.get_delete_time(user_id=_DELETED),
     user_data.export_users(user_id=_FULL),

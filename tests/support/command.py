@@ -20,6 +20,7 @@ from typing import Self
 from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
 from tests.support.processes import ROOT, eventually
 
+PHONE_HASH_KEY = "a key of the tests, of 32 characters"
 COMMAND = [sys.executable, "-m", "banter_grpc"]
 
 

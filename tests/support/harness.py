@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import grpc
 import grpc.aio
 import psycopg
-from banter.v1 import user_pb2, user_pb2_grpc
+from banter.v1 import user_pb2, user_pb2_grpc, wallet_pb2_grpc
 from google.rpc import error_details_pb2, status_pb2
 from pydantic import SecretStr
 
@@ -23,6 +23,7 @@ from banter_grpc.config import Settings
 from banter_grpc.rpc.mint import DEV_AUDIENCE, DEV_ISSUER, DEV_SERVICE_ISSUER, DevKey, dev_issuers, mint
 from banter_grpc.rpc.telemetry.logs import Log, make_log
 from banter_grpc.server import Server
+from tests.support.command import PHONE_HASH_KEY
 
 Metadata = Sequence[tuple[str, str | bytes]]
 _NUMBERS = itertools.count(int.from_bytes(os.urandom(4)) * 100)
@@ -92,9 +93,11 @@ class Running:
     log_stream: io.StringIO
     channel: grpc.aio.Channel
     users: user_pb2_grpc.UserServiceAsyncStub = field(init=False)
+    wallets: wallet_pb2_grpc.WalletServiceAsyncStub = field(init=False)
 
     def __post_init__(self) -> None:
         self.users = user_pb2_grpc.UserServiceStub(self.channel)  # type: ignore[assignment]
+        self.wallets = wallet_pb2_grpc.WalletServiceStub(self.channel)  # type: ignore[assignment]
 
     @property
     def port(self) -> int:
@@ -164,6 +167,7 @@ async def running(owner_url: str, service_url: str, **settings: object) -> Async
     defaults: dict[str, object] = {
         "port": 0,
         "database_url": SecretStr(service_url),
+        "phone_hash_key": SecretStr(PHONE_HASH_KEY),
         "log_format": "json",
         "rate_read": 1e6,
         "rate_write": 1e6,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from banter.v1 import user_pb2
+from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
@@ -24,6 +24,10 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.UserService.DeleteUser": lambda user_id: user_pb2.DeleteUserRequest(user_id=user_id),
     "banter.v1.UserService.ExportUserData": lambda user_id: user_pb2.ExportUserDataRequest(user_id=user_id),
+    "banter.v1.WalletService.GetWallet": lambda user_id: wallet_pb2.GetWalletRequest(user_id=user_id),
+    "banter.v1.WalletService.PurchaseCoins": lambda user_id: wallet_pb2.PurchaseCoinsRequest(
+        user_id=user_id, provider="tests", payment_id=f"{user_id}/{next(_COUNT)}", coins=10
+    ),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 

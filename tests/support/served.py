@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.rpc.signing import jwks, signer
+from tests.support.command import PHONE_HASH_KEY
 from tests.support.processes import ROOT, eventually
 
 _ISSUER, _AUDIENCE = "https://tests.invalid", "banter"
@@ -58,7 +59,13 @@ def served(folder: Path, service_url: str, *, workers: int = 1, **settings: obje
     keys, log_file = folder / "jwks.json", folder / "serve.log"
     keys.write_bytes(jwks(signer()))
     issuer = {"issuer": _ISSUER, "audience": _AUDIENCE, "subject": "service", "keys": str(keys)}
-    given = {"database_url": service_url, "database_test": True, "issuers": json.dumps([issuer]), "log_format": "json"}
+    given = {
+        "database_url": service_url,
+        "database_test": True,
+        "issuers": json.dumps([issuer]),
+        "phone_hash_key": PHONE_HASH_KEY,
+        "log_format": "json",
+    }
     environment = {f"BANTER_{name.upper()}": str(value) for name, value in {**given, **settings}.items()}
     with log_file.open("wb") as log:
         process = subprocess.Popen(

@@ -1,0 +1,12 @@
+DROP TRIGGER users_wallets ON users;
+DROP TRIGGER wallets_forward ON wallets;
+DROP TRIGGER wallets_permanent ON wallets;
+DROP TRIGGER entries_balance ON entries;
+DROP TRIGGER earnings_append_only ON earnings;
+DROP TRIGGER entries_append_only ON entries;
+DROP TRIGGER transactions_append_only ON transactions;
+DROP FUNCTION users_wallets();
+DROP FUNCTION wallets_forward();
+DROP FUNCTION entries_balance();
+DROP FUNCTION refuse_change();
+DELETE FROM wallets;
