@@ -181,7 +181,9 @@ def test_workers_end_when_their_supervisor_is_killed(service: Served) -> None:
 def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
     issuer = {"issuer": "https://tests.invalid", "audience": "banter", "subject": "service", "keys": "/nowhere"}
     url = new_database().service_url
-    line = complaint_of("serve", "--workers", "99", database_url=url, issuers=json.dumps([issuer]), phone_hash_key=PHONE_HASH_KEY)
+    line = complaint_of(
+        "serve", "--workers", "99", database_url=url, issuers=json.dumps([issuer]), phone_hash_key=PHONE_HASH_KEY
+    )
     assert "99 workers" in line
     assert "max_connections" in line
 

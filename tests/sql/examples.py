@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from banter_grpc.database.queries import caller, keys, user, user_data
-from banter_grpc.database.queries import caller, keys, user, wallet
+from banter_grpc.database.queries import caller, keys, user, user_data, wallet
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
