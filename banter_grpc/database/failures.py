@@ -18,6 +18,8 @@ _CONSTRAINTS: Final = {
     "23P01": ConstraintKind.EXCLUSION,
 }
 _COLLISIONS: Final = frozenset({"40001", "40P01"})
+_STALE: Final = {"0A000": {"RevalidateCachedQuery"}, "26000": {"FetchPreparedStatement"}}
+"""A prepared statement that a migration has changed or a pooler lost: connections prepare it anew, but not for ever."""
 _TIMEOUTS: Final = frozenset({"55P03", "57014"})
 """The lock's and the statement's. An administrator's cancel looks like the latter, and is as safe to try again."""
 _READ_ONLY: Final = "25006"
@@ -34,6 +36,8 @@ def failure_of(error: psycopg.Error) -> DatabaseError:
         return errors.BadValueError(f"a value was refused ({state})")
     if state in _COLLISIONS:
         return errors.CollisionError("it collided with another unit, again after every retry")
+    if state in _STALE and error.diag.source_function in _STALE[state]:
+        return errors.CollisionError("the schema changed under it, again after every retry")
     if state in _TIMEOUTS:
         return errors.TimeoutError("it took longer than the database allows")
     if state in _UNAVAILABLE:
