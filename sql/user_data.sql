@@ -3,10 +3,11 @@
 -- text in a column `record`, ordered by key.
 
 -- name: delete_user :exec
--- Erases a living user: his row becomes a tombstone, and the rows that refer to living_users go with him.
+-- Erases a living user who has no coins left: his row becomes a tombstone, and the rows that refer to living_users go
+-- with him. His wallets are locked.
 -- repeatable: a tombstone stays as it is
 -- way: own
--- index: users_pkey
+-- index: users_pkey, wallets_pkey
 UPDATE users
 SET
     phone_number = NULL,
@@ -30,17 +31,25 @@ SET
     delete_time = clock()
 WHERE
     id = $user_id::uuid
-    AND delete_time IS NULL;
+    AND delete_time IS NULL
+    AND NOT EXISTS (
+        SELECT FROM wallets
+        WHERE wallets.user_id = users.id AND wallets.balance > 0
+    );
 
--- name: get_delete_time :one
--- When a user was deleted. No row: there is no such user, or he lives.
--- index: users_pkey
--- not null: delete_time
-SELECT micros(delete_time) AS delete_time
+-- name: get_end :one
+-- When a user was deleted, or what keeps him from it. No row: there is no such user.
+-- index: users_pkey, wallets_pkey
+-- not null: coins_held, earnings_available, earnings_held
+SELECT
+    micros(users.delete_time) AS delete_time,
+    coins.held AS coins_held,
+    earnings.available AS earnings_available,
+    earnings.held AS earnings_held
 FROM users
-WHERE
-    id = $user_id::uuid
-    AND delete_time IS NOT NULL;
+INNER JOIN wallets AS coins ON users.id = coins.user_id AND coins.kind = 'coins'
+INNER JOIN wallets AS earnings ON users.id = earnings.user_id AND earnings.kind = 'earnings'
+WHERE users.id = $user_id::uuid;
 
 -- name: export_users :many
 -- The account and profile of a living user. No row: there is no such user, or no more.
@@ -53,3 +62,60 @@ FROM users
 WHERE
     id = $user_id::uuid
     AND delete_time IS NULL;
+
+-- name: export_wallets :many
+-- What a user has. No row: there is no such user.
+-- row: record
+-- way: own
+-- index: wallets_pkey
+-- not null: record
+SELECT to_jsonb(wallets)::text AS record
+FROM wallets
+WHERE user_id = $user_id::uuid
+ORDER BY kind;
+
+-- name: export_transactions :many
+-- Every movement that was about a user. No row: there was none.
+-- row: record
+-- way: own
+-- index: transactions_user_id_create_time_idx
+-- not null: record
+SELECT to_jsonb(transactions)::text AS record
+FROM transactions
+WHERE user_id = $user_id::uuid
+ORDER BY create_time, id;
+
+-- name: export_entries :many
+-- What came into a user's wallets and went out of them. No row: nothing did.
+-- row: record
+-- way: own
+-- plan: each of the three keys of entries begins with the user, and any of them serves
+-- not null: record
+SELECT to_jsonb(entries)::text AS record
+FROM entries
+WHERE
+    user_id = $user_id::uuid
+    AND version IS NOT NULL
+ORDER BY account, version;
+
+-- name: export_earnings :many
+-- What a user earned as a host. No row: nothing.
+-- row: record
+-- way: own
+-- index: earnings_user_id_create_time_idx
+-- not null: record
+SELECT to_jsonb(earnings)::text AS record
+FROM earnings
+WHERE user_id = $user_id::uuid
+ORDER BY create_time, transaction_id;
+
+-- name: export_payments :many
+-- The payments that were credited to a user. No row: none was.
+-- row: record
+-- way: own
+-- index: payments_user_id_idx
+-- not null: record
+SELECT to_jsonb(payments)::text AS record
+FROM payments
+WHERE user_id = $user_id::uuid
+ORDER BY provider, payment_id;

@@ -133,3 +133,34 @@ SELECT
         ]
     ) AS create_time
 FROM granted;
+
+-- name: forfeit :exec
+-- Takes what a living user leaves who is about to be erased: his coins, and his earnings if he agrees to that. Nothing
+-- while coins are held, or while he has earnings and does not agree. His wallets are locked.
+-- index: wallets_pkey, living_users_pkey
+-- repeatable: nothing is left to take
+WITH leaving AS (
+    SELECT
+        living_users.user_id,
+        coins.balance AS coins,
+        earnings.balance AS earnings
+    FROM living_users
+    INNER JOIN wallets AS coins ON living_users.user_id = coins.user_id AND coins.kind = 'coins'
+    INNER JOIN wallets AS earnings ON living_users.user_id = earnings.user_id AND earnings.kind = 'earnings'
+    WHERE
+        living_users.user_id = $user_id::uuid
+        AND coins.held + earnings.held = 0
+        AND coins.balance + earnings.balance > 0
+        AND (earnings.balance = 0 OR $forfeit_balance::boolean)
+)
+
+SELECT
+    post(
+        $transaction_id::uuid, 'forfeit', user_id, NULL, $actor_id::uuid,
+        ARRAY[
+            (user_id, 'coins', -coins, 0)::leg,
+            (user_id, 'earnings', -earnings, 0)::leg,
+            (user_id, 'platform_revenue', coins + earnings, 0)::leg
+        ]
+    ) AS create_time
+FROM leaving;

@@ -64,3 +64,23 @@ def email_taken() -> Refusal:
 def phone_number_taken() -> Refusal:
     """Another user has this phone number."""
     return Refusal("PHONE_NUMBER_TAKEN", "belongs to another user; look that user up", field="phone_number")
+
+
+def call_live() -> Refusal:
+    """The user is in a call that holds his coins."""
+    return Refusal("CALL_LIVE", "the user is in a paid call; end it first")
+
+
+def withdrawal_open() -> Refusal:
+    """A withdrawal of the user has not come to its end."""
+    return Refusal("WITHDRAWAL_OPEN", "a withdrawal of the user is open; cancel it, or wait until it is paid")
+
+
+def earnings_left(coins: int) -> Refusal:
+    """The user has earnings, and did not agree to lose them."""
+    return Refusal(
+        "EARNINGS_LEFT",
+        f"the user has {coins} coins of earnings left; withdraw them, or set forfeit_balance to give them up",
+        field="forfeit_balance",
+        coins=str(coins),
+    )

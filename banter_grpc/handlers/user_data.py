@@ -11,10 +11,12 @@ from typing import Final, Protocol
 from banter.v1 import user_pb2
 from google.protobuf.struct_pb2 import Struct
 
-from banter_grpc import values
+from banter_grpc import money, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user_data as queries
+from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.statement import Step
+from banter_grpc.errors import Refusal
 from banter_grpc.errors import user as errors
 from banter_grpc.rpc.caller import Caller
 
@@ -47,18 +49,30 @@ class UserDataHandler:
         self._exports = exports_of(exports)
 
     async def DeleteUser(  # noqa: N802
-        self, request: user_pb2.DeleteUserRequest, _caller: Caller
+        self, request: user_pb2.DeleteUserRequest, caller: Caller
     ) -> user_pb2.DeleteUserResponse:
-        """The row becomes a tombstone, and the schema takes the rest along; the next statement reads since when."""
-        _, deleted = await self._database.run(
-            queries.delete_user(user_id=request.user_id),
-            queries.get_delete_time(user_id=request.user_id),
-            key=request.user_id,
+        """Coins are forfeited, the row becomes a tombstone, the schema takes the rest along; then: since when."""
+        assert caller.actor_id is not None, "the policy admits nobody without one"
+        user_id = request.user_id
+        *_, end = await self._database.run(
+            wallet_queries.lock_wallet(user_id=user_id, kind="coins"),
+            wallet_queries.lock_wallet(user_id=user_id, kind="earnings"),
+            wallet_queries.forfeit(
+                user_id=user_id,
+                forfeit_balance=request.forfeit_balance,
+                transaction_id=money.transaction_id("forfeit", user_id.lower()),
+                actor_id=caller.actor_id,
+            ),
+            queries.delete_user(user_id=user_id),
+            queries.get_end(user_id=user_id),
+            key=user_id,
         )
-        if deleted is None:
-            raise errors.user_not_found(request.user_id)
+        if end is None:
+            raise errors.user_not_found(user_id)
+        if end.delete_time is None:
+            raise _hindrance(end)
         response = user_pb2.DeleteUserResponse()
-        values.set_timestamp(response.delete_time, deleted.delete_time)
+        values.set_timestamp(response.delete_time, end.delete_time)
         return response
 
     async def ExportUserData(  # noqa: N802
@@ -76,6 +90,13 @@ class UserDataHandler:
                     yield user_pb2.ExportUserDataResponse(table=query.removeprefix(_PREFIX), records=records)
         if not found:
             raise errors.user_not_found(request.user_id)
+
+
+def _hindrance(end: queries.GetEndRow) -> Refusal:
+    """Why a user who lives was not deleted."""
+    if end.coins_held:
+        return errors.call_live()
+    return errors.withdrawal_open() if end.earnings_held else errors.earnings_left(end.earnings_available)
 
 
 def _portions(records: Iterable[str]) -> Iterator[list[Struct]]:

@@ -11,6 +11,7 @@ from types import ModuleType
 import grpc
 import grpc.aio
 import psycopg
+import pytest
 from banter.v1 import user_pb2
 from google.protobuf import json_format
 
@@ -21,6 +22,7 @@ from banter_grpc.rpc.caller import PUBLIC
 from tests.conftest import NewDatabase
 from tests.database.pools import opened, until
 from tests.support.harness import Metadata, Running, failure_of, refused, running
+from tests.support.money import credit, earn, hold, wallet_of
 
 
 def unique() -> dict[str, str]:
@@ -29,9 +31,10 @@ def unique() -> dict[str, str]:
     return {"email": f"{word}@example.org", "username": f"u{word}", "firebase_uid": f"uid-{word}"}
 
 
-def delete(banter: Running, user_id: str, by: str | None = None):
+def delete(banter: Running, user_id: str, by: str | None = None, *, forfeit_balance: bool = False):
     metadata = banter.as_user(by) if by else banter.as_service
-    return banter.users.DeleteUser(user_pb2.DeleteUserRequest(user_id=user_id), metadata=metadata)
+    request = user_pb2.DeleteUserRequest(user_id=user_id, forfeit_balance=forfeit_balance)
+    return banter.users.DeleteUser(request, metadata=metadata)
 
 
 async def export(banter: Running, user_id: str, by: str | None = None) -> list[user_pb2.ExportUserDataResponse]:
@@ -121,6 +124,56 @@ class TestDeleteUser:
                 await until(is_out, 5)  # the database's hint is on its way
                 failure = await refused(delete(banter, one.user_id, by=one.user_id))
                 assert (failure.code, failure.reason) == (grpc.StatusCode.UNAUTHENTICATED, "CALLER_UNKNOWN")
+
+    async def test_his_coins_are_forfeited_and_the_history_stays_without_him(self, banter: Running) -> None:
+        user = (await banter.new_user()).user_id
+        await credit(banter, user, 250)
+        await delete(banter, user)
+        with psycopg.connect(banter.owner_url) as connection:
+            query = "SELECT kind, total FROM transactions WHERE user_id = %s ORDER BY create_time"
+            assert connection.execute(query, [user]).fetchall() == [
+                ("signup_grant", 100),
+                ("purchase", 250),
+                ("forfeit", 350),
+            ]
+            query = "SELECT kind, available, held FROM wallets WHERE user_id = %s ORDER BY kind"
+            assert connection.execute(query, [user]).fetchall() == [("coins", 0, 0), ("earnings", 0, 0)]
+
+    async def test_earnings_keep_him_unless_he_gives_them_up(self, banter: Running) -> None:
+        user = (await banter.new_user()).user_id
+        earn(banter, user, 1200)
+        failure = await refused(delete(banter, user))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "EARNINGS_LEFT")
+        assert failure.metadata["coins"] == "1200"
+        request = user_pb2.GetUserRequest(user_id=user)
+        assert (await banter.users.GetUser(request, metadata=banter.as_service)).user.is_active
+        assert (await wallet_of(banter, user)).coins.available == 100
+        assert (await delete(banter, user, forfeit_balance=True)).HasField("delete_time")
+
+    @pytest.mark.parametrize(("kind", "reason"), [("coins", "CALL_LIVE"), ("earnings", "WITHDRAWAL_OPEN")])
+    async def test_what_is_held_keeps_him(self, banter: Running, kind: str, reason: str) -> None:
+        user = (await banter.new_user()).user_id
+        earn(banter, user, 1200)
+        hold(banter, user, kind, 40)
+        failure = await refused(delete(banter, user, forfeit_balance=True))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.FAILED_PRECONDITION, reason)
+        hold(banter, user, kind, -40)
+        assert (await delete(banter, user, forfeit_balance=True)).HasField("delete_time")
+
+    async def test_a_payment_at_the_same_moment_is_credited_before_or_refused(self, banter: Running) -> None:
+        for _ in range(10):
+            user = (await banter.new_user()).user_id
+            async with asyncio.timeout(30):
+                deleted, *paid = await asyncio.gather(
+                    delete(banter, user), *(credit(banter, user, 10) for _ in range(8)), return_exceptions=True
+                )
+            assert not isinstance(deleted, BaseException)
+            assert {failure_of(each).reason for each in paid if isinstance(each, grpc.aio.AioRpcError)} <= {
+                "USER_NOT_FOUND"
+            }
+            with psycopg.connect(banter.owner_url) as connection:
+                row = connection.execute("SELECT sum(balance) FROM wallets WHERE user_id = %s", [user]).fetchone()
+            assert row == (0,)
 
     async def test_a_deactivated_user_can_be_deleted(self, banter: Running) -> None:
         user = await banter.new_user(is_active=False)

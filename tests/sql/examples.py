@@ -23,6 +23,9 @@ INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_t
 VALUES ('{_BARE}', '+919876543211', '+91', 'Bare', 'Asia/Kolkata', clock(), clock());
 INSERT INTO users (id, is_active, create_time, update_time, delete_time)
 VALUES ('{_DELETED}', FALSE, clock(), clock(), clock());
+SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
+    ('{_BARE}', 'earnings', 7, 0)::leg, ('{_BARE}', 'promotions', -7, 0)::leg
+]);
 INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
 """
 """For each table a row with every column, and one with no more than it must have."""
@@ -40,7 +43,13 @@ CALLS: Final[list[Step[object]]] = [
     wallet.get_wallet(user_id=_FULL),
     wallet.purchase_coins(provider="p", payment_id="1", user_id=_FULL, coins=5, transaction_id=_FULL, actor_id=_BARE),
     keys.get_signing_key(purpose="pages"),
-    user_data.get_delete_time(user_id=_DELETED),
+    user_data.get_end(user_id=_DELETED),
+    user_data.get_end(user_id=_FULL),
     user_data.export_users(user_id=_FULL),
+    user_data.export_wallets(user_id=_FULL),
+    user_data.export_transactions(user_id=_FULL),
+    user_data.export_entries(user_id=_FULL),
+    user_data.export_payments(user_id=_FULL),
+    user_data.export_earnings(user_id=_BARE),
 ]
 """Each query that returns rows at least once, and so often that each of its columns that may be null is."""

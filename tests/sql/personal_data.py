@@ -10,10 +10,18 @@ from typing import Final
 
 NOT_EXPORTED: Final[dict[str, str]] = {
     "living_users": "an id that the person's row in users has, too",
+    "idempotency_keys": "what became of requests for a month: the transactions tell it, too",
 }
 """Tables with rows about one person that ExportUserData leaves out."""
 
 KEPT: Final[dict[str, str]] = {
     "living_users.user_id": "the row is deleted by the trigger users_die, and takes the others along",
+    "wallets.user_id": "the history of money stays, without a name",
+    "transactions.user_id": "the history of money stays, without a name",
+    "transactions.actor_id": "who did it, for the history of money",
+    "entries.user_id": "the history of money stays, without a name",
+    "earnings.user_id": "the history of money stays, without a name",
+    "payments.user_id": "a payment stays credited once",
+    "idempotency_keys.actor_id": "a request stays done once",
 }
 """Columns that refer to users: their rows outlive the person. Such a row says nothing about him but his id."""

@@ -88,8 +88,8 @@ class Schema:
         return LIVING_USER in goes or any(self.is_erased(to, passed | {column}) for to in goes)
 
     def outlives(self, column: Column) -> bool:
-        """Whether it refers to users itself."""
-        return any(reference.to == USER for reference in self.references.get(column, ()))
+        """Whether it refers to users itself, or names an actor: a user or a service, which no foreign key can say."""
+        return column.name == "actor_id" or any(reference.to == USER for reference in self.references.get(column, ()))
 
 
 def forgotten(

@@ -12,14 +12,19 @@ from typing import Final, NamedTuple
 from banter_grpc.database.statement import Statement, Step, Way, all_rows, first_or_none, row_count
 
 
-class GetDeleteTimeRow(NamedTuple):
-    """A row of get_delete_time."""
+class GetEndRow(NamedTuple):
+    """A row of get_end."""
 
-    delete_time: int
+    delete_time: int | None
+    coins_held: int
+    earnings_available: int
+    earnings_held: int
 
 
 class Record(NamedTuple):
-    """A row of export_users."""
+    """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings and
+    export_payments.
+    """
 
     record: str
 
@@ -51,6 +56,10 @@ SET
 WHERE
     id = $1::uuid
     AND delete_time IS NULL
+    AND NOT EXISTS (
+        SELECT FROM wallets
+        WHERE wallets.user_id = users.id AND wallets.balance > 0
+    )
 """,
     row=tuple,
     answer=row_count,
@@ -61,20 +70,26 @@ WHERE
 
 
 def delete_user(*, user_id: str) -> Step[int]:
-    """Erases a living user: his row becomes a tombstone, and the rows that refer to living_users go with him."""
+    """Erases a living user who has no coins left: his row becomes a tombstone, and the rows that refer to
+    living_users go with him. His wallets are locked.
+    """
     return Step(DELETE_USER, (user_id,))
 
 
-GET_DELETE_TIME: Final[Statement[GetDeleteTimeRow | None]] = Statement(
-    name="get_delete_time",
-    sql="""-- get_delete_time
-SELECT micros(delete_time) AS delete_time
+GET_END: Final[Statement[GetEndRow | None]] = Statement(
+    name="get_end",
+    sql="""-- get_end
+SELECT
+    micros(users.delete_time) AS delete_time,
+    coins.held AS coins_held,
+    earnings.available AS earnings_available,
+    earnings.held AS earnings_held
 FROM users
-WHERE
-    id = $1::uuid
-    AND delete_time IS NOT NULL
+INNER JOIN wallets AS coins ON users.id = coins.user_id AND coins.kind = 'coins'
+INNER JOIN wallets AS earnings ON users.id = earnings.user_id AND earnings.kind = 'earnings'
+WHERE users.id = $1::uuid
 """,
-    row=GetDeleteTimeRow._make,
+    row=GetEndRow._make,
     answer=first_or_none,
     way=Way.SHARED,
     writes=False,
@@ -82,9 +97,9 @@ WHERE
 )
 
 
-def get_delete_time(*, user_id: str) -> Step[GetDeleteTimeRow | None]:
-    """When a user was deleted. No row: there is no such user, or he lives."""
-    return Step(GET_DELETE_TIME, (user_id,))
+def get_end(*, user_id: str) -> Step[GetEndRow | None]:
+    """When a user was deleted, or what keeps him from it. No row: there is no such user."""
+    return Step(GET_END, (user_id,))
 
 
 EXPORT_USERS: Final[Statement[list[Record]]] = Statement(
@@ -107,3 +122,110 @@ WHERE
 def export_users(*, user_id: str) -> Step[list[Record]]:
     """The account and profile of a living user. No row: there is no such user, or no more."""
     return Step(EXPORT_USERS, (user_id,))
+
+
+EXPORT_WALLETS: Final[Statement[list[Record]]] = Statement(
+    name="export_wallets",
+    sql="""-- export_wallets
+SELECT to_jsonb(wallets)::text AS record
+FROM wallets
+WHERE user_id = $1::uuid
+ORDER BY kind
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_wallets(*, user_id: str) -> Step[list[Record]]:
+    """What a user has. No row: there is no such user."""
+    return Step(EXPORT_WALLETS, (user_id,))
+
+
+EXPORT_TRANSACTIONS: Final[Statement[list[Record]]] = Statement(
+    name="export_transactions",
+    sql="""-- export_transactions
+SELECT to_jsonb(transactions)::text AS record
+FROM transactions
+WHERE user_id = $1::uuid
+ORDER BY create_time, id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_transactions(*, user_id: str) -> Step[list[Record]]:
+    """Every movement that was about a user. No row: there was none."""
+    return Step(EXPORT_TRANSACTIONS, (user_id,))
+
+
+EXPORT_ENTRIES: Final[Statement[list[Record]]] = Statement(
+    name="export_entries",
+    sql="""-- export_entries
+SELECT to_jsonb(entries)::text AS record
+FROM entries
+WHERE
+    user_id = $1::uuid
+    AND version IS NOT NULL
+ORDER BY account, version
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_entries(*, user_id: str) -> Step[list[Record]]:
+    """What came into a user's wallets and went out of them. No row: nothing did."""
+    return Step(EXPORT_ENTRIES, (user_id,))
+
+
+EXPORT_EARNINGS: Final[Statement[list[Record]]] = Statement(
+    name="export_earnings",
+    sql="""-- export_earnings
+SELECT to_jsonb(earnings)::text AS record
+FROM earnings
+WHERE user_id = $1::uuid
+ORDER BY create_time, transaction_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_earnings(*, user_id: str) -> Step[list[Record]]:
+    """What a user earned as a host. No row: nothing."""
+    return Step(EXPORT_EARNINGS, (user_id,))
+
+
+EXPORT_PAYMENTS: Final[Statement[list[Record]]] = Statement(
+    name="export_payments",
+    sql="""-- export_payments
+SELECT to_jsonb(payments)::text AS record
+FROM payments
+WHERE user_id = $1::uuid
+ORDER BY provider, payment_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_payments(*, user_id: str) -> Step[list[Record]]:
+    """The payments that were credited to a user. No row: none was."""
+    return Step(EXPORT_PAYMENTS, (user_id,))

@@ -220,3 +220,47 @@ FROM granted
 def grant_signup(*, phone_hash: str, user_id: str, coins: int, transaction_id: str, actor_id: str) -> Step[int]:
     """The coins of a user whom this unit has made, unless his phone number had its grant before."""
     return Step(GRANT_SIGNUP, (phone_hash, user_id, coins, transaction_id, actor_id))
+
+
+FORFEIT: Final[Statement[int]] = Statement(
+    name="forfeit",
+    sql="""-- forfeit
+WITH leaving AS (
+    SELECT
+        living_users.user_id,
+        coins.balance AS coins,
+        earnings.balance AS earnings
+    FROM living_users
+    INNER JOIN wallets AS coins ON living_users.user_id = coins.user_id AND coins.kind = 'coins'
+    INNER JOIN wallets AS earnings ON living_users.user_id = earnings.user_id AND earnings.kind = 'earnings'
+    WHERE
+        living_users.user_id = $1::uuid
+        AND coins.held + earnings.held = 0
+        AND coins.balance + earnings.balance > 0
+        AND (earnings.balance = 0 OR $2::boolean)
+)
+
+SELECT
+    post(
+        $3::uuid, 'forfeit', user_id, NULL, $4::uuid,
+        ARRAY[
+            (user_id, 'coins', -coins, 0)::leg,
+            (user_id, 'earnings', -earnings, 0)::leg,
+            (user_id, 'platform_revenue', coins + earnings, 0)::leg
+        ]
+    ) AS create_time
+FROM leaving
+""",
+    row=tuple,
+    answer=row_count,
+    way=Way.SHARED,
+    writes=True,
+    repeatable=True,
+)
+
+
+def forfeit(*, user_id: str, forfeit_balance: bool, transaction_id: str, actor_id: str) -> Step[int]:
+    """Takes what a living user leaves who is about to be erased: his coins, and his earnings if he agrees to that.
+    Nothing while coins are held, or while he has earnings and does not agree. His wallets are locked.
+    """
+    return Step(FORFEIT, (user_id, forfeit_balance, transaction_id, actor_id))
