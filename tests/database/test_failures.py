@@ -28,5 +28,5 @@ def test_a_plan_that_a_migration_made_stale_is_a_collision_and_not_a_defect(owne
 
 def test_what_postgresql_cannot_do_is_a_defect(owner_url: str) -> None:
     with psycopg.connect(owner_url, autocommit=True) as connection:
-        failure = failure_of(refusal_of(connection, "CREATE TABLE x (a integer) PARTITION BY NONSENSE (a)"))
+        failure = failure_of(refusal_of(connection, "SELECT count(*) FROM users FOR UPDATE"))
         assert isinstance(failure, errors.DefectError)
