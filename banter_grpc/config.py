@@ -83,6 +83,11 @@ class Settings(BaseSettings):
         None, gt=0, description="calls a second for each service and class; unlimited by default"
     )
 
+    jobs: bool = Field(True, description="whether this process takes part in running the jobs, one process at a time")
+    jobs_lease: float = Field(
+        30.0, ge=0.3, description="after how long another process takes over from one that runs the jobs and has died"
+    )
+
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto`: colours on a terminal, else JSON"
     )

@@ -25,6 +25,10 @@ from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.wallet import WalletHandler
+from banter_grpc.jobs.job import Job
+from banter_grpc.jobs.lease import Lease
+from banter_grpc.jobs.registry import JOBS
+from banter_grpc.jobs.runner import JobRunner
 from banter_grpc.pages import KEY_BYTES, Pages
 from banter_grpc.rpc.admission import Admission
 from banter_grpc.rpc.caller import Account, Authenticator, CallerCache
@@ -34,6 +38,7 @@ from banter_grpc.rpc.methods import Method, methods_of
 from banter_grpc.rpc.surroundings import Surroundings
 from banter_grpc.rpc.telemetry.calls import CallLog
 from banter_grpc.rpc.telemetry.database import DatabaseObserver
+from banter_grpc.rpc.telemetry.jobs import JobObserver
 from banter_grpc.rpc.telemetry.logs import Log
 from banter_grpc.rpc.telemetry.metrics import Metrics
 from banter_grpc.rpc.tokens import TokenVerifier, TrustedIssuer
@@ -54,17 +59,25 @@ class Server:
     """One process's server, from its settings. Use it as an async context manager: it serves inside.
 
     `issuers` are trusted beside those of the settings: the ones that `banter dev` makes. With `share_port` several
-    processes may listen on one port.
+    processes may listen on one port. `jobs` are those that it takes part in running.
     """
 
     def __init__(
-        self, settings: Settings, log: Log, issuers: Sequence[TrustedIssuer] = (), *, share_port: bool = False
+        self,
+        settings: Settings,
+        log: Log,
+        issuers: Sequence[TrustedIssuer] = (),
+        *,
+        share_port: bool = False,
+        jobs: Sequence[Job] = JOBS,
     ) -> None:
         self._settings = settings
+        self._jobs = jobs
         self._log = log
         self.metrics = Metrics()
         self.health = Health(service.full_name for service in SERVICES)
-        self.database = _database(settings, DatabaseObserver(log, self.metrics, settings.slow_query_ms / 1000))
+        self._observer = DatabaseObserver(log, self.metrics, settings.slow_query_ms / 1000)
+        self.database = _database(settings, self._observer)
         self.callers = CallerCache(self._look_up, ttl=settings.caller_cache)
         self.pages = Pages(settings.page_size, settings.page_size_max)
         self._verifier = TokenVerifier([*settings.issuers, *issuers])
@@ -117,12 +130,24 @@ class Server:
         listener = Listener(_url(self._settings), _CALLER_CHANNEL, self.callers.evict)
         await listener.open()
         push(listener.close)
+        runner = await self._open_jobs() if self._settings.jobs else None
         if self._settings.metrics_port is not None:
             self._serve_metrics(self._settings.metrics_port)
         await self.grpc.start()
         push(self.drain)
         watch = asyncio.create_task(self._watch_database(), name="readiness")
         push(_end, watch)
+        if runner is not None:
+            runner.start()
+            push(runner.close)
+
+    async def _open_jobs(self) -> JobRunner:
+        """What runs the jobs, over a connection of its own; the lease is asked for on the way of all short queries."""
+        database = _jobs_database(self._settings, self._jobs, self._observer)
+        await database.open()
+        self._stack.push_async_callback(database.close)
+        lease = Lease(self.database, "jobs", self._settings.jobs_lease)
+        return JobRunner(self._jobs, database, lease, JobObserver(self._log, self.metrics.registry))
 
     async def serve_until(self, stop: asyncio.Event) -> bool:
         """Wait until told to stop; False if there is nothing to stop any more."""
@@ -236,6 +261,23 @@ def _database(settings: Settings, observer: DatabaseObserver) -> Database:
         ),
         observer,
         lanes=_lanes(settings) if settings.way == "lanes" else None,
+    )
+
+
+def _jobs_database(settings: Settings, jobs: Sequence[Job], observer: DatabaseObserver) -> Database:
+    """One connection. Each job has a limit; the server's own is for a process that can't end its query any more."""
+    longest = max((job.limit for job in jobs), default=0.0)
+    return Database(
+        PoolSettings(
+            url=_url(settings),
+            purpose="jobs",
+            size=1,
+            min_size=1,
+            wait=settings.pool_wait,
+            statement_timeout=longest + settings.statement_timeout,
+            lock_timeout=settings.lock_timeout,
+        ),
+        observer,
     )
 
 

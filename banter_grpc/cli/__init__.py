@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from banter_grpc.cli import config, contract, dev, migrate, psql, queries, serve, token, user, version
+from banter_grpc.cli import config, contract, dev, jobs, migrate, psql, queries, serve, token, user, version
 
 HELP = """The backend of a social audio/video platform: gRPC services on PostgreSQL.
 
@@ -50,6 +50,10 @@ def application() -> typer.Typer:
     _add(app, serve.serve, "Serve", "banter serve --host 0.0.0.0 --metrics-port 9464", "banter serve --migrate")
     app.add_typer(_migrate(), name="migrate", rich_help_panel="Database")
     _add(app, psql.psql, "Database", "banter psql", "banter psql -- -c 'SELECT count(*) FROM users'")
+    work = _group("What servers do by the clock.", "banter jobs list")
+    work.command("list", help=_flowing(jobs.show.__doc__ or ""), epilog=_epilog(["banter jobs list"]))(jobs.show)
+    _add(work, jobs.run, None, "banter jobs run purge_read_notifications")
+    app.add_typer(work, name="jobs", rich_help_panel="Database")
     people = _group("Change what accounts may do.", "banter user role 01990a2b-5c1e-7d3f-8a4b-0123456789ab admin")
     _add(people, user.role, None, "banter user role 01990a2b-5c1e-7d3f-8a4b-0123456789ab moderator")
     app.add_typer(people, name="user", rich_help_panel="People")

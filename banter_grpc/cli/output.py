@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 
 def working(text: str) -> AbstractContextManager[object]:
@@ -14,6 +14,18 @@ def working(text: str) -> AbstractContextManager[object]:
     from rich.console import Console
 
     return Console(stderr=True).status(f"{text} ...")
+
+
+@contextmanager
+def counting(text: str) -> Generator[Callable[[int], None]]:
+    """Show on a terminal how much is done: what the context gives is told of it."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{text} ...") as status:
+        yield lambda count: status.update(f"{text}: {count} done ...")
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

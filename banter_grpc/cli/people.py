@@ -36,9 +36,9 @@ async def find_or_make(service_url: str) -> list[Profile]:
 
 
 @asynccontextmanager
-async def connected(url: str) -> AsyncGenerator[Database]:
+async def connected(url: str, *, statement_timeout: float | None = 15.0) -> AsyncGenerator[Database]:
     """A database for a command's few queries."""
-    database = Database(PoolSettings(url=url, size=1, min_size=1))
+    database = Database(PoolSettings(url=url, size=1, min_size=1, statement_timeout=statement_timeout))
     await database.open()
     try:
         yield database

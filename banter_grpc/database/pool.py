@@ -54,7 +54,7 @@ class Pool:
         self._returning: set[asyncio.Task[None]] = set()
         self._refill: asyncio.Task[None] | None = None
         self._pool = psycopg_pool.AsyncConnectionPool(
-            connection_string(settings, "pool"),
+            connection_string(settings, settings.purpose),
             connection_class=PooledConnection,
             kwargs={
                 "autocommit": True,

@@ -81,7 +81,8 @@ def module(file: SqlFile, described: Sequence[Described]) -> str:
             classes.setdefault(each.row, []).append(each)
     blocks = [_row_class(name, users) for name, users in classes.items()]
     blocks += [block for each in described for block in (_constant(each), _function(each))]
-    return "\n\n\n".join([_top(file, described), *blocks]) + "\n"
+    gap = "\n\n\n" if classes else "\n\n"  # what follows imports stands nearer to them than a class does
+    return _top(file, described) + gap + "\n\n\n".join(blocks) + "\n"
 
 
 def _top(file: SqlFile, described: Iterable[Described]) -> str:

@@ -23,6 +23,8 @@ class PoolSettings:
     url: str
     instance: str = ""
     """The name of this process in ``pg_stat_activity``; host and process number if empty."""
+    purpose: str = "pool"
+    """What its connections are for, beside that name."""
     size: int = 16
     """The most connections."""
     min_size: int = 4

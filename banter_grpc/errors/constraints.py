@@ -71,4 +71,5 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "payments_coins_check": DEFECT,
     "signup_grants_pkey": DEFECT,
     "signup_grants_phone_hash_check": DEFECT,
+    "leases_pkey": DEFECT,
 }

@@ -13,6 +13,9 @@ from banter_grpc.database.embedded import EmbeddedPostgres
 from tests.conftest import NewDatabase
 
 GRANTS = {
+    ("leases", "INSERT"),
+    ("leases", "SELECT"),
+    ("leases", "UPDATE"),
     ("living_users", "SELECT"),
     ("migration_checksums", "SELECT"),
     ("earnings", "SELECT"),

@@ -20,6 +20,7 @@ from google.rpc import error_details_pb2, status_pb2
 from pydantic import SecretStr
 
 from banter_grpc.config import Settings
+from banter_grpc.jobs.job import Job
 from banter_grpc.rpc.mint import DEV_AUDIENCE, DEV_ISSUER, DEV_SERVICE_ISSUER, DevKey, dev_issuers, mint
 from banter_grpc.rpc.telemetry.logs import Log, make_log
 from banter_grpc.server import Server
@@ -161,8 +162,10 @@ def bearer(token: str) -> Metadata:
 
 
 @asynccontextmanager
-async def running(owner_url: str, service_url: str, **settings: object) -> AsyncIterator[Running]:
-    """A server of these settings, on a port of its own, until the context ends."""
+async def running(
+    owner_url: str, service_url: str, jobs: Sequence[Job] | None = None, **settings: object
+) -> AsyncIterator[Running]:
+    """A server of these settings, on a port of its own, until the context ends. It runs these jobs, or none."""
     key = DevKey(secrets.token_bytes(32))
     defaults: dict[str, object] = {
         "port": 0,
@@ -177,12 +180,13 @@ async def running(owner_url: str, service_url: str, **settings: object) -> Async
         "connections": 12,
         "reflection": True,
         "drain": 10.0,
+        "jobs": jobs is not None,
     }
     stream = io.StringIO()
     made = Settings(**{**defaults, **settings})  # type: ignore[arg-type]
     log = make_log("json", "debug", stream)
     async with (
-        Server(made, log, dev_issuers(key)) as server,
+        Server(made, log, dev_issuers(key), jobs=jobs or ()) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}", options=CHANNEL_OPTIONS) as channel,
     ):
         yield Running(server, key, owner_url, log, stream, channel)
