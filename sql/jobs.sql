@@ -11,23 +11,24 @@ SELECT
     $instance::text,
     clock(),
     clock() + make_interval(secs => $seconds::float8)
-WHERE NOT EXISTS (
-    SELECT FROM leases AS held
-    WHERE
-        held.name = $name::text
-        AND held.holder <> $holder::uuid
-        AND held.expire_time > clock()
-)
+WHERE
+    NOT EXISTS (
+        SELECT FROM leases AS held
+        WHERE
+            held.name = $name::text
+            AND held.holder <> $holder::uuid
+            AND held.expire_time > clock()
+    )
 ON CONFLICT (name) DO UPDATE
-SET
-    holder = excluded.holder,
-    instance = excluded.instance,
-    acquire_time = CASE
-        WHEN leases.holder = excluded.holder AND leases.expire_time > excluded.acquire_time THEN leases.acquire_time
-        ELSE excluded.acquire_time
-    END,
-    expire_time = excluded.expire_time
-WHERE leases.holder = excluded.holder OR leases.expire_time <= excluded.acquire_time;
+    SET
+        holder = excluded.holder,
+        instance = excluded.instance,
+        acquire_time = CASE
+            WHEN leases.holder = excluded.holder AND leases.expire_time > excluded.acquire_time THEN leases.acquire_time
+            ELSE excluded.acquire_time
+        END,
+        expire_time = excluded.expire_time
+    WHERE leases.holder = excluded.holder OR leases.expire_time <= excluded.acquire_time;
 
 -- name: release_lease :exec
 -- Let a lease go that one holds. 0: it is another's, or nobody's.

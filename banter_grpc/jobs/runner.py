@@ -80,15 +80,17 @@ class JobRunner:
 
     async def _work(self) -> None:
         """Run what is due, the longest overdue first. All of it is when a process begins."""
+        if not self._jobs:
+            await asyncio.Event().wait()
         due = dict.fromkeys(self._jobs, time.monotonic())
-        while due:
-            job = min(due, key=due.__getitem__)
-            await asyncio.sleep(max(0.0, due[job] - time.monotonic()))
-            started = time.monotonic()
+        while self._lease.left:
+            job, started = min(due, key=due.__getitem__), time.monotonic()
+            if due[job] > started:
+                await asyncio.sleep(due[job] - started)
+                continue
             full = await self._run(job)
             # Never in the past: what others were waiting for meanwhile comes first.
             due[job] = max(time.monotonic(), started if full else started + job.every)
-        await asyncio.Event().wait()
 
     async def _run(self, job: Job) -> bool:
         """Run a job once; whether it has more to do at once. Raises nothing but a cancellation from outside."""

@@ -24,7 +24,7 @@ from tests.conftest import NewDatabase
 from tests.faults.test_workers import ask
 from tests.support.clusters import Database as Made
 from tests.support.harness import Running, running
-from tests.support.journal import OVERLAPS, create_tables, hang, lines_of, refuse, value_of, work_off, writing
+from tests.support.journal import OVERLAPS, create_tables, hang, lines_of, refuse, value_of, work_off, write, writing
 from tests.support.processes import PythonProcess, eventually
 from tests.support.proxy import Proxy
 from tests.support.served import served
@@ -227,6 +227,32 @@ class TestLoss:
             proxy.refuse = False
             await passes(lambda: holds(banter))
             await passes(lambda: lines_of(made.owner_url, "one") > written + 2)
+
+    @pytest.mark.parametrize("pause", [0.001, None], ids=["within a job", "between two"])
+    async def test_a_process_that_was_held_up_beyond_its_lease_takes_no_further_step(
+        self, made: Made, pause: float | None
+    ) -> None:
+        rounds: list[str] = []
+
+        async def stand_still(database: Database) -> int:
+            rounds.append("again" if rounds else "late")
+            if rounds[-1] == "late":
+                time.sleep(0.8)  # the whole process stands still
+                if pause is None:
+                    return 0
+                await asyncio.sleep(pause)
+            return await database.run(write(rounds[-1]))
+
+        async def next_one(database: Database) -> int:
+            return await database.run(write(rounds[-1]))
+
+        jobs = [
+            Job(name="still", every=3600, about="stands still", run=stand_still),
+            Job(name="next", every=3600, about="comes next", run=next_one),
+        ]
+        async with running(made.owner_url, made.service_url, jobs=jobs, jobs_lease=0.6):
+            await passes(lambda: lines_of(made.owner_url, "again") >= 2)
+        assert lines_of(made.owner_url, "late") == 0
 
     def test_another_takes_over_from_who_is_halted_or_killed_and_who_wakes_up_late_works_on_no_more(
         self, made: Made

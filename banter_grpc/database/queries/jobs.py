@@ -19,23 +19,24 @@ SELECT
     $3::text,
     clock(),
     clock() + make_interval(secs => $4::float8)
-WHERE NOT EXISTS (
-    SELECT FROM leases AS held
-    WHERE
-        held.name = $1::text
-        AND held.holder <> $2::uuid
-        AND held.expire_time > clock()
-)
+WHERE
+    NOT EXISTS (
+        SELECT FROM leases AS held
+        WHERE
+            held.name = $1::text
+            AND held.holder <> $2::uuid
+            AND held.expire_time > clock()
+    )
 ON CONFLICT (name) DO UPDATE
-SET
-    holder = excluded.holder,
-    instance = excluded.instance,
-    acquire_time = CASE
-        WHEN leases.holder = excluded.holder AND leases.expire_time > excluded.acquire_time THEN leases.acquire_time
-        ELSE excluded.acquire_time
-    END,
-    expire_time = excluded.expire_time
-WHERE leases.holder = excluded.holder OR leases.expire_time <= excluded.acquire_time
+    SET
+        holder = excluded.holder,
+        instance = excluded.instance,
+        acquire_time = CASE
+            WHEN leases.holder = excluded.holder AND leases.expire_time > excluded.acquire_time THEN leases.acquire_time
+            ELSE excluded.acquire_time
+        END,
+        expire_time = excluded.expire_time
+    WHERE leases.holder = excluded.holder OR leases.expire_time <= excluded.acquire_time
 """,
     row=tuple,
     answer=row_count,
