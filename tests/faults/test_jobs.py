@@ -70,7 +70,7 @@ class TestLease:
 
     @pytest.fixture
     async def database(self, service_url: str) -> AsyncIterator[Database]:
-        database = Database(PoolSettings(url=service_url, size=8))
+        database = Database(PoolSettings(url=service_url, size=8, min_size=8, wait=30.0, lock_timeout=30.0))
         await database.open()
         yield database
         await database.close()
@@ -84,12 +84,19 @@ class TestLease:
         assert sorted(taken) == [0] * 49 + [1]
 
     async def test_of_fifty_at_once_one_takes_over(
-        self, database: Database, name: str, move_clock: Callable[[float], None]
+        self, database: Database, name: str, owner_url: str, move_clock: Callable[[float], None]
     ) -> None:
         first = str(uuid.uuid4())
         assert await database.run(self.take(name, first)) == 1
         move_clock(30.0)
-        taken = await asyncio.gather(*(database.run(self.take(name, str(uuid.uuid4()))) for _ in range(50)))
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%take_lease%'"
+        async with await psycopg.AsyncConnection.connect(owner_url) as blocker:
+            # The first eight have all seen that it has expired when the first of them may write.
+            await blocker.execute("SELECT FROM leases WHERE name = %s FOR UPDATE", [name])
+            asked = asyncio.gather(*(database.run(self.take(name, str(uuid.uuid4()))) for _ in range(50)))
+            await passes(lambda: value_of(owner_url, waiting) >= 8)
+            await blocker.rollback()
+        taken = await asked
         assert sorted(taken) == [0] * 49 + [1]
         assert await database.run(self.take(name, first)) == 0, "who came too late is told so"
 
