@@ -23,6 +23,7 @@ from banter_grpc.database.listener import Listener
 from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
+from banter_grpc.handlers.user_notifications import UserNotificationsHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.jobs.job import Job
@@ -188,6 +189,7 @@ class Server:
                 user,
                 UserHandler(self.database, _signup_grant(self._settings)),
                 UserDataHandler(self.database),
+                UserNotificationsHandler(self.database, self.pages),
             ),
             *methods_of(
                 wallet,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import uuid
 import zoneinfo
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
@@ -52,6 +53,14 @@ class TextEnum(Generic[E]):
 def new_id() -> str:
     """A new id, UUIDv7 (RFC 9562): ids made later sort later."""
     return str(uuid_utils.uuid7())
+
+
+def derived_id(actor_id: str | None, request_id: str, *parts: object) -> str | None:
+    """The id that an actor's `request_id` (a UUID) always gives for the same `parts`; None without a `request_id`."""
+    if not request_id:
+        return None
+    assert actor_id is not None, "the public makes nothing"
+    return str(uuid.uuid5(uuid.UUID(actor_id), "/".join([str(uuid.UUID(request_id)), *map(str, parts)])))
 
 
 def parse_phone_number(text: str, country_code: str, *, field: str) -> PhoneNumber:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal, user
+from banter_grpc.errors import Refusal, data, user
 
 DEFECT: Final = None
 """A constraint that only a defect of the service can break: no caller can do anything about it."""
@@ -72,4 +72,11 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "signup_grants_pkey": DEFECT,
     "signup_grants_phone_hash_check": DEFECT,
     "leases_pkey": DEFECT,
+    "notifications_pkey": DEFECT,
+    "notifications_user_id_fkey": DEFECT,  # who is written to was locked before
+    "notifications_type_check": DEFECT,
+    "notifications_title_check": DEFECT,
+    "notifications_body_check": DEFECT,
+    "notifications_data_check": data.data_too_wide,
+    "notification_sends_pkey": DEFECT,
 }

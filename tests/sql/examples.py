@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from banter_grpc.database.queries import caller, keys, user, user_data, wallet
+from banter_grpc.database.queries import caller, keys, user, user_notifications
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -27,6 +28,11 @@ SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
     ('{_BARE}', 'earnings', 7, 0)::leg, ('{_BARE}', 'promotions', -7, 0)::leg
 ]);
 INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
+INSERT INTO notifications (user_id, id, type, title, body, data, read_time, create_time)
+VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()),
+('{_FULL}', '{_BARE}', 'test.ping', 'Hello', '', '{{}}', NULL, clock());
+INSERT INTO notification_sends (send_key, sent_count, missed_user_ids, create_time)
+VALUES ('{_FULL}', 1, '{{}}', clock());
 """
 """For each table a row with every column, and one with no more than it must have."""
 
@@ -51,5 +57,12 @@ CALLS: Final[list[Step[object]]] = [
     user_data.export_entries(user_id=_FULL),
     user_data.export_payments(user_id=_FULL),
     user_data.export_earnings(user_id=_BARE),
+    user_notifications.list_notifications(user_id=_FULL, before_id=_DELETED, at_most=2),
+    user_notifications.list_unread_notifications(user_id=_FULL, before_id=_DELETED, at_most=2),
+    user_notifications.count_unread_notifications(user_id=_FULL),
+    user_notifications.get_notification_send(send_key=_FULL),
+    user_notifications.send_notifications(
+        send_key=None, ids=[_DELETED], user_ids=[_FULL], types=["test.ping"], titles=["Hello"], bodies=[""], data=["{}"]
+    ),
 ]
 """Each query that returns rows at least once, and so often that each of its columns that may be null is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
@@ -27,6 +28,16 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     "banter.v1.WalletService.GetWallet": lambda user_id: wallet_pb2.GetWalletRequest(user_id=user_id),
     "banter.v1.WalletService.PurchaseCoins": lambda user_id: wallet_pb2.PurchaseCoinsRequest(
         user_id=user_id, provider="tests", payment_id=f"{user_id}/{next(_COUNT)}", coins=10
+    ),
+    "banter.v1.UserService.ListNotifications": lambda _: user_pb2.ListNotificationsRequest(unread_only=True),
+    "banter.v1.UserService.CountUnreadNotifications": lambda _: user_pb2.CountUnreadNotificationsRequest(),
+    "banter.v1.UserService.MarkNotificationsRead": lambda _: user_pb2.MarkNotificationsReadRequest(all=True),
+    "banter.v1.UserService.DeleteNotifications": lambda _: user_pb2.DeleteNotificationsRequest(
+        ids=user_pb2.NotificationIds(notification_ids=[str(uuid.uuid4())])
+    ),
+    "banter.v1.UserService.SendNotifications": lambda user_id: user_pb2.SendNotificationsRequest(
+        notifications=[user_pb2.NewNotification(user_id=user_id, type="test.ping", title="Hello")],
+        request_id=str(uuid.uuid4()),
     ),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
