@@ -24,6 +24,7 @@ from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
+from banter_grpc.handlers.user_activity import UserActivityHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.jobs.job import Job
@@ -190,6 +191,7 @@ class Server:
                 UserHandler(self.database, _signup_grant(self._settings)),
                 UserDataHandler(self.database),
                 UserNotificationsHandler(self.database, self.pages),
+                UserActivityHandler(self.database, self.pages),
             ),
             *methods_of(
                 wallet,

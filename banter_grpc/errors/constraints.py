@@ -79,4 +79,12 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "notifications_body_check": DEFECT,
     "notifications_data_check": data.data_too_wide,
     "notification_sends_pkey": DEFECT,
+    "user_activities_pkey": DEFECT,
+    "user_activities_user_id_fkey": DEFECT,  # the user was locked before
+    "user_activities_type_check": DEFECT,
+    "user_activities_data_check": data.data_too_wide,
+    "activity_totals_pkey": DEFECT,
+    "activity_totals_count_check": DEFECT,
+    "activity_tallies_pkey": DEFECT,
+    "activity_tallies_count_check": DEFECT,
 }

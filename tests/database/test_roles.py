@@ -16,6 +16,12 @@ GRANTS = {
     ("leases", "INSERT"),
     ("leases", "SELECT"),
     ("leases", "UPDATE"),
+    ("activity_tallies", "DELETE"),
+    ("activity_tallies", "INSERT"),
+    ("activity_tallies", "SELECT"),
+    ("activity_totals", "INSERT"),
+    ("activity_totals", "SELECT"),
+    ("activity_totals", "UPDATE"),
     ("living_users", "SELECT"),
     ("migration_checksums", "SELECT"),
     ("earnings", "SELECT"),
@@ -39,6 +45,8 @@ GRANTS = {
     ("wallets", "UPDATE (held)"),
     ("signing_keys", "INSERT"),
     ("signing_keys", "SELECT"),
+    ("user_activities", "INSERT"),
+    ("user_activities", "SELECT"),
     ("users", "INSERT"),
     ("users", "SELECT"),
     ("users", "UPDATE"),
@@ -66,6 +74,14 @@ class TestService:
         )
         with psycopg.connect(owner_url) as connection:
             assert set(connection.execute(query).fetchall()) == GRANTS
+
+    def test_what_runs_with_the_owners_rights_is_for_those_whom_it_was_granted(self, owner_url: str) -> None:
+        query = (
+            "SELECT proname FROM pg_proc, aclexplode(coalesce(proacl, acldefault('f', proowner))) AS acl"
+            " WHERE prosecdef AND pronamespace = 'public'::regnamespace AND acl.grantee = 0"
+        )
+        with psycopg.connect(owner_url) as connection:
+            assert connection.execute(query).fetchall() == []
 
     def test_it_owns_nothing_and_is_nobody_in_particular(self, owner_url: str) -> None:
         with psycopg.connect(owner_url) as connection:

@@ -170,11 +170,13 @@ async def test_every_constraint_of_the_schema_means_something(owner_url: str) ->
             """
             SELECT c.conname FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
             WHERE n.nspname = 'public' AND c.contype <> 'n' AND c.conrelid <> 0
+              AND NOT (SELECT relispartition FROM pg_class WHERE oid = c.conrelid)
               AND c.conrelid::regclass::text !~ '^(_?yoyo|migration_checksums)'
             UNION
             SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid
             JOIN pg_namespace n ON n.oid = t.relnamespace
-            WHERE n.nspname = 'public' AND i.indisunique AND t.relname !~ '^(_?yoyo|migration_checksums)'
+            WHERE n.nspname = 'public' AND i.indisunique AND NOT t.relispartition
+              AND t.relname !~ '^(_?yoyo|migration_checksums)'
             """
         )
         names = {name for (name,) in await rows.fetchall()}

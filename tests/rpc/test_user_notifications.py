@@ -13,13 +13,8 @@ from banter.v1 import user_pb2
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 
-from banter_grpc.database.queries import user_notifications as queries
+from tests.support.erasing import ERASE, waits_for
 from tests.support.harness import Metadata, Running, refused
-
-ERASE = (
-    "UPDATE users SET phone_number = NULL, country_code = NULL, full_name = NULL, timezone = NULL, is_active = FALSE,"
-    " delete_time = clock() WHERE id = %s"
-)
 
 
 def struct(**fields: object) -> Struct:
@@ -130,6 +125,17 @@ class TestSendNotifications:
         assert all(answer == answers[0] for answer in answers)
         assert (answers[0].sent_count, len(answers[0].missed_user_ids)) == (2, 1)
         assert await titles(banter, user) == ["Two", "One"]
+
+    async def test_one_who_is_being_erased_is_waited_for_and_left_out(
+        self, banter: Running, user: str, other: str
+    ) -> None:
+        async with await psycopg.AsyncConnection.connect(banter.owner_url) as erasing:
+            await erasing.execute(ERASE.encode(), [other])
+            sent = asyncio.ensure_future(send(banter, to(other), to(user)))
+            await waits_for(erasing)
+            await erasing.commit()
+        assert await sent == user_pb2.SendNotificationsResponse(sent_count=1, missed_user_ids=[other])
+        assert await unread(banter, user) == 1
 
     async def test_users_who_are_erased_meanwhile_fail_nobody(self, banter: Running, user: str) -> None:
         """Each erasure of twenty meets sends to all of them; what was sent to the erased is gone with them."""
@@ -355,34 +361,3 @@ class TestDeleteNotifications:
         async with asyncio.timeout(30):
             changes = await asyncio.gather(*map(act, range(50)))
         assert 100 - sum(changes) == len(await listed(banter, user, page_size=200))
-
-
-class TestPurge:
-    async def test_what_was_read_long_ago_goes_a_part_at_a_time(self, banter: Running, user: str) -> None:
-        """And what somebody works on is left, not waited for."""
-        await send(banter, *[to(user, f"{n}") for n in range(6)])
-        ids = [each.notification_id for each in await listed(banter, user)]
-        for id_, days in zip(ids, (91, 92, 93, 94, 89), strict=False):
-            query = "UPDATE notifications SET read_time = clock() - make_interval(days => %s) WHERE id = %s"
-            await execute(banter, query, [days, id_])
-        run = banter.server.database.run
-        assert await run(queries.purge_read_notifications(at_most=2)) == 2
-        assert await titles(banter, user) == ["5", "4", "1", "0"]
-        async with await psycopg.AsyncConnection.connect(banter.owner_url) as busy:
-            await busy.execute("SELECT FROM notifications WHERE id = %s FOR UPDATE", [ids[0]])
-            assert await run(queries.purge_read_notifications(at_most=10)) == 1
-        assert await run(queries.purge_read_notifications(at_most=10)) == 1
-        assert await titles(banter, user) == ["1", "0"]
-        assert await run(queries.purge_read_notifications(at_most=10)) == 0
-
-    async def test_answers_to_senders_are_forgotten_after_thirty_days(self, banter: Running, user: str) -> None:
-        request_id = str(uuid.uuid4())
-        await send(banter, to(user), request_id=request_id)
-        run = banter.server.database.run
-        assert await run(queries.purge_notification_sends(at_most=10)) == 0
-        query = "UPDATE notification_sends SET create_time = clock() - make_interval(days => 31)"
-        await execute(banter, query, [])
-        while await run(queries.purge_notification_sends(at_most=10)):
-            pass
-        await send(banter, to(user), request_id=request_id)
-        assert await unread(banter, user) == 2

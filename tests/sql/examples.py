@@ -6,6 +6,7 @@ from typing import Final
 
 from banter_grpc.database.queries import caller, keys, user, user_data, wallet
 from banter_grpc.database.queries import caller, keys, user, user_notifications
+from banter_grpc.database.queries import caller, keys, user, user_activity, user_notifications
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -33,6 +34,8 @@ VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()
 ('{_FULL}', '{_BARE}', 'test.ping', 'Hello', '', '{{}}', NULL, clock());
 INSERT INTO notification_sends (send_key, sent_count, missed_user_ids, create_time)
 VALUES ('{_FULL}', 1, '{{}}', clock());
+INSERT INTO activity_totals (day, type, count) VALUES ('2026-01-01', 'test.ping', 1);
+INSERT INTO activity_tallies (day, type, id, count) VALUES ('2026-01-01', 'test.ping', '{_FULL}', 1);
 """
 """For each table a row with every column, and one with no more than it must have."""
 
@@ -57,6 +60,11 @@ CALLS: Final[list[Step[object]]] = [
     user_data.export_entries(user_id=_FULL),
     user_data.export_payments(user_id=_FULL),
     user_data.export_earnings(user_id=_BARE),
+    user_activity.get_activity_stats(after_day="2026-01-01", after_type="", last_day="2026-01-01", at_most=2),
+    user_activity.fold_activity_tallies(at_most=1),
+    user_activity.make_activity_partitions(),
+    user_activity.drop_activity_partitions(),
+    user_activity.record_activities(user_id=_FULL, ids=[], occur_times=[], types=[], data=[], tally_id=_FULL),
     user_notifications.list_notifications(user_id=_FULL, before_id=_DELETED, at_most=2),
     user_notifications.list_unread_notifications(user_id=_FULL, before_id=_DELETED, at_most=2),
     user_notifications.count_unread_notifications(user_id=_FULL),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 import uuid
 from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.harness import new_phone_number
 
@@ -28,6 +30,13 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     "banter.v1.WalletService.GetWallet": lambda user_id: wallet_pb2.GetWalletRequest(user_id=user_id),
     "banter.v1.WalletService.PurchaseCoins": lambda user_id: wallet_pb2.PurchaseCoinsRequest(
         user_id=user_id, provider="tests", payment_id=f"{user_id}/{next(_COUNT)}", coins=10
+    ),
+    "banter.v1.UserService.RecordActivities": lambda user_id: user_pb2.RecordActivitiesRequest(
+        user_id=user_id,
+        activities=[user_pb2.NewActivity(type="test.ping", occur_time=Timestamp(seconds=int(time.time())))],
+    ),
+    "banter.v1.UserService.GetActivityStats": lambda _: user_pb2.GetActivityStatsRequest(
+        start_date="2026-01-01", end_date="2026-12-31"
     ),
     "banter.v1.UserService.ListNotifications": lambda _: user_pb2.ListNotificationsRequest(unread_only=True),
     "banter.v1.UserService.CountUnreadNotifications": lambda _: user_pb2.CountUnreadNotificationsRequest(),

@@ -1,0 +1,2 @@
+DROP TABLE activity_tallies;
+DROP TABLE activity_totals;
