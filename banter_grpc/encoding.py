@@ -85,6 +85,18 @@ class Profile(Protocol):
     @property
     def delete_time(self) -> int | None: ...
 
+    @property
+    def is_online(self) -> bool: ...
+
+    @property
+    def last_seen_time(self) -> int | None: ...
+
+    @property
+    def rating_count(self) -> int: ...
+
+    @property
+    def rating(self) -> float: ...
+
 
 def masked(user: user_pb2.User, mask: FieldMask) -> user_pb2.User:
     """Only the fields that the mask names; all of them if it names none."""
@@ -124,9 +136,19 @@ def encode_user(row: Profile, caller: Caller) -> user_pb2.User:
         user.age = row.age
     if row.timezone is not None:
         user.timezone = row.timezone
+    if row.last_seen_time is not None or row.rating_count:
+        _encode_beside(user, row)
     if caller.user_id == row.user_id or caller.is_staff or caller.is_service:
         _encode_personal(user, row)
     return user
+
+
+def _encode_beside(user: user_pb2.User, row: Profile) -> None:
+    """What stands beside a user in tables of its own, and many don't have."""
+    if row.last_seen_time is not None:
+        user.is_online = row.is_online
+        values.set_timestamp(user.last_seen_time, row.last_seen_time)
+    user.rating_count, user.rating = row.rating_count, row.rating
 
 
 def _encode_personal(user: user_pb2.User, row: Profile) -> None:

@@ -25,6 +25,7 @@ from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
+from banter_grpc.handlers.user_presence import UserPresenceHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.jobs.job import Job
@@ -192,6 +193,7 @@ class Server:
                 UserDataHandler(self.database),
                 UserNotificationsHandler(self.database, self.pages),
                 UserActivityHandler(self.database, self.pages),
+                UserPresenceHandler(self.database),
             ),
             *methods_of(
                 wallet,

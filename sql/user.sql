@@ -3,8 +3,8 @@
 -- name: get_user :one
 -- One user, deleted ones too. No row: there is no such user.
 -- row: profile
--- index: users_pkey
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- index: users_pkey, presence_pkey, hosts_pkey
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 SELECT
     user_id,
     phone_number,
@@ -27,15 +27,19 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE id = $user_id::uuid;
 
 -- name: batch_get_users :many
 -- The users of many ids, in the ids' order, deleted ones too. An id that nobody has gives no row.
 -- row: profile
--- index: users_pkey
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- index: users_pkey, presence_pkey, hosts_pkey
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 SELECT
     profiles.user_id,
     profiles.phone_number,
@@ -58,7 +62,11 @@ SELECT
     profiles.video_rate,
     profiles.create_time,
     profiles.update_time,
-    profiles.delete_time
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating
 FROM unnest($user_ids::uuid[]) WITH ORDINALITY AS asked (id, place)
 INNER JOIN profiles ON asked.id = profiles.id
 ORDER BY asked.place;
@@ -66,8 +74,8 @@ ORDER BY asked.place;
 -- name: get_user_by_phone_number :one
 -- The user of a phone number. No row: nobody has it.
 -- row: profile
--- index: users_phone_number_key
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- index: users_phone_number_key, presence_pkey, hosts_pkey
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 SELECT
     user_id,
     phone_number,
@@ -90,7 +98,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE phone_number = $phone_number::text;
 

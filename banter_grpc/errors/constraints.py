@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from banter_grpc.errors import Refusal, data, user
+from banter_grpc.errors import Refusal, user, user_presence
 
 DEFECT: Final = None
 """A constraint that only a defect of the service can break: no caller can do anything about it."""
@@ -87,4 +88,9 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "activity_totals_count_check": DEFECT,
     "activity_tallies_pkey": DEFECT,
     "activity_tallies_count_check": DEFECT,
+    "presence_pkey": DEFECT,
+    "presence_user_id_fkey": user_presence.caller_gone,
+    "hosts_pkey": DEFECT,
+    "hosts_user_id_fkey": DEFECT,
+    "hosts_rating_sum_rating_count_check": DEFECT,
 }

@@ -215,11 +215,24 @@ SELECT $numbers::int8[] AS numbers;
 )
 
 
-def test_what_is_generated_is_formatted_and_clean(make: Callable[[str], Path]) -> None:
+def long_query() -> str:
     long = ",\n".join(f"${letter * 12}::text AS {letter * 12}" for letter in "abcdefghijkl")
     comment = r"Long words and a \ or two. " * 9
     text = f"-- name: long :one\n-- {comment}\n-- plan: x\nSELECT {long};\n"
     without_rows = TOP + GOOD[GOOD.index("-- name: insert_thing") :]
+    return f"-- name: long :one\n-- {comment}\n-- plan: x\nSELECT {long};\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD + "\n" + long_query() + "\n" + TYPES.removeprefix(TOP),
+        TOP + "-- name: touch :exec\n-- Gives no row.\n-- plan: x\nSELECT 1;\n",
+    ],
+    ids=["rows", "counts"],
+)
+def test_what_is_generated_is_formatted_and_clean(make: Callable[[str], Path], text: str) -> None:
+    path = make(text)
     root = Path(__file__).parents[2]
     for file in (GOOD + "\n" + text + "\n" + TYPES.removeprefix(TOP), without_rows):
         path = make(file)

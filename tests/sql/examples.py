@@ -28,6 +28,8 @@ VALUES ('{_DELETED}', FALSE, clock(), clock(), clock());
 SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
     ('{_BARE}', 'earnings', 7, 0)::leg, ('{_BARE}', 'promotions', -7, 0)::leg
 ]);
+INSERT INTO presence (user_id, last_seen) VALUES ('{_FULL}', clock());
+INSERT INTO hosts (user_id, rating_sum, rating_count, create_time) VALUES ('{_FULL}', 13, 3, clock());
 INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
 INSERT INTO notifications (user_id, id, type, title, body, data, read_time, create_time)
 VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()),

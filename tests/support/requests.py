@@ -48,6 +48,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         notifications=[user_pb2.NewNotification(user_id=user_id, type="test.ping", title="Hello")],
         request_id=str(uuid.uuid4()),
     ),
+    "banter.v1.UserService.Heartbeat": lambda _: user_pb2.HeartbeatRequest(),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 

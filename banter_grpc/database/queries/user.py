@@ -36,6 +36,10 @@ class Profile(NamedTuple):
     create_time: int
     update_time: int
     delete_time: int | None
+    is_online: bool
+    last_seen_time: int | None
+    rating_count: int
+    rating: float
 
 
 class FindFirstUserRow(NamedTuple):
@@ -69,7 +73,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE id = $1::uuid
 """,
@@ -111,7 +119,11 @@ SELECT
     profiles.video_rate,
     profiles.create_time,
     profiles.update_time,
-    profiles.delete_time
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating
 FROM unnest($1::uuid[]) WITH ORDINALITY AS asked (id, place)
 INNER JOIN profiles ON asked.id = profiles.id
 ORDER BY asked.place
@@ -154,7 +166,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE phone_number = $1::text
 """,
