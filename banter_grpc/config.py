@@ -70,6 +70,14 @@ class Settings(BaseSettings):
     max_message_bytes: int = Field(1024 * 1024, ge=1024, description="longest request")
     page_size: int = Field(50, ge=1, description="rows of a page where a request does not say how many")
     page_size_max: int = Field(200, ge=1, le=1000, description="most rows of a page; who asks for more gets as many")
+    host_rate_min: int = Field(1, ge=1, description="least that a host may ask for a minute, in coins; 0 is free")
+    host_rate_max: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000_000,
+        validate_default=True,
+        description="most that a host may ask for a minute, in coins",
+    )
     drain: float = Field(30.0, ge=0, description="longest wait for calls in flight when the server stops")
     drain_delay: float = Field(
         0.0, ge=0, description="how long a stopping server still takes calls, while health says no"
@@ -101,6 +109,18 @@ class Settings(BaseSettings):
         if info.data.keys() >= {"read_lanes", "write_lanes", "way"}:  # else one of these is refused already
             divide(connections, info.data["read_lanes"], info.data["write_lanes"], info.data["way"])
         return connections
+
+    @field_validator("host_rate_max")
+    @classmethod
+    def _is_not_below(cls, host_rate_max: int, info: ValidationInfo) -> int:
+        if host_rate_max < info.data.get("host_rate_min", 1):
+            raise ValueError("is below host_rate_min; raise it, or lower that")
+        return host_rate_max
+
+    @property
+    def host_rates(self) -> range:
+        """What a host may ask for a minute, in coins, if it isn't 0."""
+        return range(self.host_rate_min, self.host_rate_max + 1)
 
     @property
     def budget(self) -> Budget:

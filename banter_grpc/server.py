@@ -26,6 +26,7 @@ from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
 from banter_grpc.handlers.user_presence import UserPresenceHandler
+from banter_grpc.handlers.user_hosts import UserHostsHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.jobs.job import Job
@@ -194,6 +195,7 @@ class Server:
                 UserNotificationsHandler(self.database, self.pages),
                 UserActivityHandler(self.database, self.pages),
                 UserPresenceHandler(self.database),
+                UserHostsHandler(self.database, rates=self._settings.host_rates),
             ),
             *methods_of(
                 wallet,

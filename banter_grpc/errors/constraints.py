@@ -93,4 +93,12 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "hosts_pkey": DEFECT,
     "hosts_user_id_fkey": DEFECT,
     "hosts_rating_sum_rating_count_check": DEFECT,
+    "host_verifications_pkey": DEFECT,
+    "host_verifications_user_id_key": DEFECT,
+    "host_verifications_user_id_fkey": DEFECT,
+    "host_verifications_reviewer_id_fkey": DEFECT,
+    "host_verifications_status_check": DEFECT,
+    "host_verifications_note_check": DEFECT,
+    "host_verifications_review_note_check": DEFECT,
+    "host_verifications_reviewer_id_review_time_check": DEFECT,
 }

@@ -127,7 +127,7 @@ async def test_a_caller_is_let_in_or_refused_as_the_contract_says(
         people = await new_people(banter)
     path = f"/{method.containing_service.full_name}/{method.name}"
     call = banter.channel.unary_unary if not method.server_streaming else banter.channel.unary_stream
-    request = request_for(method, people.owner).SerializeToString()
+    request = (await request_for(banter, method, people.owner)).SerializeToString()
     reason: str | None = None
     try:
         answer = call(path)(request, metadata=tuple(people.metadata[who]), timeout=10)

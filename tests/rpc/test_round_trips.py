@@ -26,18 +26,21 @@ async def test_a_call_is_one_round_trip(new_database, method: MethodDescriptor, 
         user = await banter.new_user()
         may_user = options_pb2.CALLER_KIND_USER in contract.policy(method).callers and method.full_name not in ENDING
         metadata = tuple(banter.as_user(user.user_id) if may_user else banter.as_service)
+        user, admin = await banter.new_user(), await banter.new_user(role="admin")
+        callers = contract.policy(method).callers
+        may_user, may_service = (options_pb2.CALLER_KIND_USER in callers, options_pb2.CALLER_KIND_SERVICE in callers)
+        staff = banter.as_service if may_service else banter.as_user(admin.user_id)
+        metadata = tuple(banter.as_user(user.user_id) if may_user else staff)
         call = banter.channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")
 
-        async def ask() -> None:
-            await call(request_for(method, user.user_id).SerializeToString(), metadata=metadata)
-
         async def five() -> tuple[int, int]:
+            requests = [(await request_for(banter, method, user.user_id)).SerializeToString() for _ in range(5)]
             before = proxy.syncs, proxy.round_trips
-            for _ in range(5):
-                await ask()
+            for request in requests:
+                await call(request, metadata=metadata)
             return proxy.syncs - before[0], proxy.round_trips - before[1]
 
-        await ask()
+        await five()
         # The server's own look at the database, once a second, may fall into one of the measurements.
         asked, trips = min([await five() for _ in range(3)])
         assert (asked, trips) <= (5, 5)

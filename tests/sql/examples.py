@@ -7,6 +7,7 @@ from typing import Final
 from banter_grpc.database.queries import caller, keys, user, user_data, wallet
 from banter_grpc.database.queries import caller, keys, user, user_notifications
 from banter_grpc.database.queries import caller, keys, user, user_activity, user_notifications
+from banter_grpc.database.queries import caller, keys, user, user_hosts
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -30,6 +31,9 @@ SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
 ]);
 INSERT INTO presence (user_id, last_seen) VALUES ('{_FULL}', clock());
 INSERT INTO hosts (user_id, rating_sum, rating_count, create_time) VALUES ('{_FULL}', 13, 3, clock());
+INSERT INTO host_verifications (user_id, id, status, note, create_time, reviewer_id, review_note, review_time)
+VALUES ('{_FULL}', '{_FULL}', 'approved', 'please', clock(), '{_BARE}', 'fine', clock());
+INSERT INTO host_verifications (user_id, id, status, create_time) VALUES ('{_BARE}', '{_BARE}', 'pending', clock());
 INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
 INSERT INTO notifications (user_id, id, type, title, body, data, read_time, create_time)
 VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()),
@@ -49,6 +53,9 @@ CALLS: Final[list[Step[object]]] = [
     user.get_user_by_phone_number(phone_number="+919876543211"),
     user.batch_get_users(user_ids=[_FULL, _BARE, _DELETED]),
     user.find_first_user(),
+    user_hosts.lock_host_status(user_id=_FULL),
+    user_hosts.get_newest_host_verification(user_id=_FULL),
+    user_hosts.get_newest_host_verification(user_id=_BARE),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     wallet.get_wallet(user_id=_FULL),

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -155,6 +156,12 @@ class Running:
                 )
             )
         self.server.callers.evict(user_id)
+
+    async def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a statement as the database's owner, behind the server's back."""
+        async with await psycopg.AsyncConnection.connect(self.owner_url, autocommit=True) as connection:
+            cursor = await connection.execute(statement.encode(), values)
+            return await cursor.fetchall() if cursor.description else []
 
 
 def bearer(token: str) -> Metadata:

@@ -6,13 +6,14 @@ import itertools
 import time
 import uuid
 from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tests.support.harness import new_phone_number
+from tests.support.harness import Running, new_phone_number
 
 _COUNT = itertools.count()
 
@@ -49,6 +50,11 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         request_id=str(uuid.uuid4()),
     ),
     "banter.v1.UserService.Heartbeat": lambda _: user_pb2.HeartbeatRequest(),
+    "banter.v1.UserService.RequestHostVerification": lambda _: user_pb2.RequestHostVerificationRequest(note="I sing."),
+    "banter.v1.UserService.ReviewHostVerification": lambda user_id: user_pb2.ReviewHostVerificationRequest(
+        user_id=user_id, decision=user_pb2.HOST_STATUS_REJECTED
+    ),
+    "banter.v1.UserService.SetHostRates": lambda user_id: user_pb2.SetHostRatesRequest(user_id=user_id, audio_rate=10),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 
@@ -56,6 +62,35 @@ ENDING = frozenset({"banter.v1.UserService.DeleteUser"})
 """RPCs after which the user whom they are about can't call any more."""
 
 
-def request_for(method: MethodDescriptor, user_id: str) -> Message:
-    """A valid request of a method, about a user."""
-    return REQUESTS[method.full_name](user_id)
+async def _not_approved(banter: Running, user_id: str) -> str:
+    await banter.execute("UPDATE users SET host_status = 'none' WHERE id = %s", user_id)
+    return user_id
+
+
+async def _approved(banter: Running, user_id: str) -> str:
+    await banter.execute("UPDATE users SET host_status = 'approved' WHERE id = %s", user_id)
+    return user_id
+
+
+async def _applicant(banter: Running, _: str) -> str:
+    user_id = (await banter.new_user(host_status="pending")).user_id
+    await banter.execute(
+        "INSERT INTO host_verifications (user_id, id, status, create_time)"
+        " SELECT %s, gen_random_uuid(), 'pending', clock()",
+        user_id,
+    )
+    return user_id
+
+
+PREPARATIONS: dict[str, Callable[[Running, str], Awaitable[str]]] = {
+    "banter.v1.UserService.RequestHostVerification": _not_approved,
+    "banter.v1.UserService.ReviewHostVerification": _applicant,
+    "banter.v1.UserService.SetHostRates": _approved,
+}
+"""What has to be so before the request succeeds; gives the id of the user whom it is then about."""
+
+
+async def request_for(banter: Running, method: MethodDescriptor, user_id: str) -> Message:
+    """A valid request of a method, about a user, or about another one where the method needs it."""
+    prepare = PREPARATIONS.get(method.full_name)
+    return REQUESTS[method.full_name](await prepare(banter, user_id) if prepare else user_id)
