@@ -195,7 +195,7 @@ class Server:
                 UserNotificationsHandler(self.database, self.pages),
                 UserActivityHandler(self.database, self.pages),
                 UserPresenceHandler(self.database),
-                UserHostsHandler(self.database, rates=self._settings.host_rates),
+                UserHostsHandler(self.database, self.pages, rates=self._settings.host_rates),
             ),
             *methods_of(
                 wallet,

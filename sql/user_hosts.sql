@@ -109,3 +109,143 @@ WHERE
     id = $user_id::uuid
     AND delete_time IS NULL
     AND host_status = 'approved';
+
+-- name: list_hosts :many
+-- One page of active hosts: those who are online first, then the others; the best rated first, and of equals the newest.
+-- Who is online is decided once for a whole walk: who was seen from 60 seconds before `as_of` on, which is the time of
+-- the walk's first page (0 there). last_seen only grows, so that a host can go over to those who are online and never
+-- back, and none is listed twice. Each part begins after a place of its own, (rating, user_id).
+-- Presence and state are looked up row by row, by subqueries, in the order of an index: a join the planner might turn
+-- round, and read every user. The last part's limit is what the first one has left of the page.
+-- index: hosts_seen_lately_rating_user_id_idx, hosts_rating_user_id_idx, presence_pkey, users_pkey, hosts_pkey
+-- not null: user_id, phone_number, country_code, full_name, role, timezone, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating, as_of, listed_online, listed_rating
+WITH walk AS MATERIALIZED (
+    SELECT
+        CASE
+            WHEN $as_of::bigint = 0 THEN clock()
+            ELSE to_timestamp(0) + $as_of::bigint * interval '1 microsecond'
+        END AS as_of
+),
+
+online AS MATERIALIZED (
+    SELECT
+        user_id,
+        rating
+    FROM hosts
+    WHERE
+        seen_lately
+        AND (rating, user_id) < ($online_rating::bigint, $online_id::uuid)
+        AND (
+            SELECT presence.last_seen FROM presence
+            WHERE presence.user_id = hosts.user_id
+        ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
+        AND (
+            SELECT users.is_active FROM users
+            WHERE users.id = hosts.user_id
+        )
+    ORDER BY rating DESC, user_id DESC
+    LIMIT $page_limit::bigint
+),
+
+others AS MATERIALIZED (
+    SELECT
+        user_id,
+        rating
+    FROM hosts
+    WHERE
+        (rating, user_id) < ($other_rating::bigint, $other_id::uuid)
+        AND coalesce(
+            (
+                SELECT presence.last_seen FROM presence
+                WHERE presence.user_id = hosts.user_id
+            ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
+            TRUE
+        )
+        AND (
+            SELECT users.is_active FROM users
+            WHERE users.id = hosts.user_id
+        )
+    ORDER BY rating DESC, user_id DESC
+    LIMIT $page_limit::bigint - (SELECT count(*) FROM online)
+),
+
+found AS (
+    SELECT
+        user_id,
+        rating,
+        TRUE AS is_online
+    FROM online
+    UNION ALL
+    SELECT
+        user_id,
+        rating,
+        FALSE AS is_online
+    FROM others
+),
+
+page AS (
+    SELECT
+        array_agg(user_id ORDER BY is_online DESC, rating DESC, user_id DESC) AS ids,
+        array_agg(rating ORDER BY is_online DESC, rating DESC, user_id DESC) AS ratings,
+        array_agg(is_online ORDER BY is_online DESC, rating DESC, user_id DESC) AS are_online
+    FROM found
+)
+
+SELECT
+    profiles.user_id,
+    profiles.phone_number,
+    profiles.country_code,
+    profiles.full_name,
+    profiles.email,
+    profiles.username,
+    profiles.avatar,
+    profiles.bio,
+    profiles.gender,
+    profiles.birth_date,
+    profiles.age,
+    profiles.role,
+    profiles.firebase_uid,
+    profiles.timezone,
+    profiles.is_verified,
+    profiles.is_active,
+    profiles.host_status,
+    profiles.audio_rate,
+    profiles.video_rate,
+    profiles.create_time,
+    profiles.update_time,
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating,
+    micros(walk.as_of) AS as_of,
+    listed.is_online AS listed_online,
+    listed.rating AS listed_rating
+FROM walk
+CROSS JOIN page
+CROSS JOIN unnest(page.ids, page.ratings, page.are_online) WITH ORDINALITY AS listed (id, rating, is_online, place)
+INNER JOIN profiles ON listed.id = profiles.id
+ORDER BY listed.place;
+
+-- name: clear_seen_lately :exec
+-- Takes the mark from at most `most` hosts who were not seen for an hour, so that those who are online are found among
+-- few. Nothing but speed depends on it. Behind the lock of his presence a host can't be seen meanwhile: his heartbeat
+-- waits, or is waited for by nobody, and marks him in the statement after. Who was never seen keeps his mark.
+-- repeatable: cleared is cleared
+-- index: hosts_seen_lately_rating_user_id_idx, presence_pkey, hosts_pkey
+WITH gone AS MATERIALIZED (
+    SELECT presence.user_id
+    FROM hosts
+    INNER JOIN presence ON hosts.user_id = presence.user_id
+    WHERE
+        hosts.seen_lately
+        AND presence.last_seen < clock() - interval '1 hour'
+    ORDER BY hosts.rating, hosts.user_id
+    LIMIT $most::bigint
+    FOR NO KEY UPDATE OF presence SKIP LOCKED
+)
+
+UPDATE hosts
+SET seen_lately = FALSE
+FROM gone
+WHERE hosts.user_id = gone.user_id;

@@ -1,6 +1,8 @@
-"""UserService: how a user becomes a host, and what he asks for a minute."""
+"""UserService: how a user becomes a host, what he asks for a minute, and how he is found."""
 
 from __future__ import annotations
+
+from typing import Final, cast
 
 from banter.v1 import user_pb2
 
@@ -11,14 +13,20 @@ from banter_grpc.database.queries import user_hosts as queries
 from banter_grpc.encoding import HOST_STATUS, encode_user
 from banter_grpc.errors import user as user_errors
 from banter_grpc.errors import user_hosts as errors
+from banter_grpc.pages import Cursor, Pages
 from banter_grpc.rpc.caller import Caller
+
+_TOP: Final = (2**62, "ffffffff-ffff-ffff-ffff-ffffffffffff")
+_BOTTOM: Final = (-1, "00000000-0000-0000-0000-000000000000")
+"""Places before the first host of a part of the list, and after the last: a rating, and an id."""
 
 
 class UserHostsHandler:
     """Answers the calls of UserService that are about hosts. `rates` are what they may ask for, beside 0."""
 
-    def __init__(self, database: Database, *, rates: range) -> None:
+    def __init__(self, database: Database, pages: Pages, *, rates: range) -> None:
         self._database = database
+        self._pages = pages
         self._rates = rates
 
     async def RequestHostVerification(  # noqa: N802
@@ -88,6 +96,34 @@ class UserHostsHandler:
         if not changed:
             raise errors.host_not_approved(request.user_id)
         return user_pb2.SetHostRatesResponse(user=encode_user(user, caller))
+
+    async def ListHosts(  # noqa: N802
+        self, request: user_pb2.ListHostsRequest, caller: Caller
+    ) -> user_pb2.ListHostsResponse:
+        """One statement fills the page with who is online, and what is left of it with the others."""
+        page = self._pages.open(request, caller.actor_id, (0, *_TOP, *_TOP))
+        as_of, online_rating, online_id, other_rating, other_id = cast("_Place", tuple(page.cursor))
+        rows = await self._database.run(
+            queries.list_hosts(
+                as_of=as_of,
+                online_rating=online_rating,
+                online_id=online_id,
+                other_rating=other_rating,
+                other_id=other_id,
+                page_limit=page.limit,
+            )
+        )
+        hosts, token = page.cut(rows, _place)
+        return user_pb2.ListHostsResponse(hosts=[encode_user(row, caller) for row in hosts], next_page_token=token)
+
+
+_Place = tuple[int, int, str, int, str]
+"""Time of the walk's first page, and how far it has come in each of the list's two parts."""
+
+
+def _place(row: queries.ListHostsRow) -> Cursor:
+    here = (row.listed_rating, row.user_id)
+    return (row.as_of, *here, *_TOP) if row.listed_online else (row.as_of, *_BOTTOM, *here)
 
 
 def _encode_verification(row: queries.GetNewestHostVerificationRow) -> user_pb2.HostVerification:

@@ -31,6 +31,7 @@ SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
 ]);
 INSERT INTO presence (user_id, last_seen) VALUES ('{_FULL}', clock());
 INSERT INTO hosts (user_id, rating_sum, rating_count, create_time) VALUES ('{_FULL}', 13, 3, clock());
+INSERT INTO hosts (user_id, create_time) VALUES ('{_BARE}', clock());
 INSERT INTO host_verifications (user_id, id, status, note, create_time, reviewer_id, review_note, review_time)
 VALUES ('{_FULL}', '{_FULL}', 'approved', 'please', clock(), '{_BARE}', 'fine', clock());
 INSERT INTO host_verifications (user_id, id, status, create_time) VALUES ('{_BARE}', '{_BARE}', 'pending', clock());
@@ -56,6 +57,7 @@ CALLS: Final[list[Step[object]]] = [
     user_hosts.lock_host_status(user_id=_FULL),
     user_hosts.get_newest_host_verification(user_id=_FULL),
     user_hosts.get_newest_host_verification(user_id=_BARE),
+    user_hosts.list_hosts(as_of=0, online_rating=501, online_id=_FULL, other_rating=501, other_id=_FULL, page_limit=3),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     wallet.get_wallet(user_id=_FULL),

@@ -55,6 +55,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         user_id=user_id, decision=user_pb2.HOST_STATUS_REJECTED
     ),
     "banter.v1.UserService.SetHostRates": lambda user_id: user_pb2.SetHostRatesRequest(user_id=user_id, audio_rate=10),
+    "banter.v1.UserService.ListHosts": lambda _: user_pb2.ListHostsRequest(page_size=5),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 

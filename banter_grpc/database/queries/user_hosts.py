@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from banter_grpc.database.statement import Statement, Step, Way, first_or_none, row_count
+from banter_grpc.database.statement import Statement, Step, Way, all_rows, first_or_none, row_count
 
 
 class LockHostStatusRow(NamedTuple):
@@ -27,6 +27,40 @@ class GetNewestHostVerificationRow(NamedTuple):
     review_note: str | None
     create_time: int
     review_time: int | None
+
+
+class ListHostsRow(NamedTuple):
+    """A row of list_hosts."""
+
+    user_id: str
+    phone_number: str
+    country_code: str
+    full_name: str
+    email: str | None
+    username: str | None
+    avatar: str | None
+    bio: str | None
+    gender: str | None
+    birth_date: str | None
+    age: int | None
+    role: str
+    firebase_uid: str | None
+    timezone: str
+    is_verified: bool
+    is_active: bool
+    host_status: str
+    audio_rate: int
+    video_rate: int
+    create_time: int
+    update_time: int
+    delete_time: int | None
+    is_online: bool
+    last_seen_time: int | None
+    rating_count: int
+    rating: float
+    as_of: int
+    listed_online: bool
+    listed_rating: int
 
 
 LOCK_HOST_STATUS: Final[Statement[LockHostStatusRow | None]] = Statement(
@@ -225,3 +259,179 @@ WHERE
 def set_host_rates(*, audio_rate: int | None, video_rate: int | None, user_id: str) -> Step[int]:
     """Sets the rates of a host, those that are given. No row changes unless he is an approved one."""
     return Step(SET_HOST_RATES, (audio_rate, video_rate, user_id))
+
+
+LIST_HOSTS: Final[Statement[list[ListHostsRow]]] = Statement(
+    name="list_hosts",
+    sql="""-- list_hosts
+WITH walk AS MATERIALIZED (
+    SELECT
+        CASE
+            WHEN $1::bigint = 0 THEN clock()
+            ELSE to_timestamp(0) + $1::bigint * interval '1 microsecond'
+        END AS as_of
+),
+
+online AS MATERIALIZED (
+    SELECT
+        user_id,
+        rating
+    FROM hosts
+    WHERE
+        seen_lately
+        AND (rating, user_id) < ($2::bigint, $3::uuid)
+        AND (
+            SELECT presence.last_seen FROM presence
+            WHERE presence.user_id = hosts.user_id
+        ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
+        AND (
+            SELECT users.is_active FROM users
+            WHERE users.id = hosts.user_id
+        )
+    ORDER BY rating DESC, user_id DESC
+    LIMIT $4::bigint
+),
+
+others AS MATERIALIZED (
+    SELECT
+        user_id,
+        rating
+    FROM hosts
+    WHERE
+        (rating, user_id) < ($5::bigint, $6::uuid)
+        AND coalesce(
+            (
+                SELECT presence.last_seen FROM presence
+                WHERE presence.user_id = hosts.user_id
+            ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
+            TRUE
+        )
+        AND (
+            SELECT users.is_active FROM users
+            WHERE users.id = hosts.user_id
+        )
+    ORDER BY rating DESC, user_id DESC
+    LIMIT $4::bigint - (SELECT count(*) FROM online)
+),
+
+found AS (
+    SELECT
+        user_id,
+        rating,
+        TRUE AS is_online
+    FROM online
+    UNION ALL
+    SELECT
+        user_id,
+        rating,
+        FALSE AS is_online
+    FROM others
+),
+
+page AS (
+    SELECT
+        array_agg(user_id ORDER BY is_online DESC, rating DESC, user_id DESC) AS ids,
+        array_agg(rating ORDER BY is_online DESC, rating DESC, user_id DESC) AS ratings,
+        array_agg(is_online ORDER BY is_online DESC, rating DESC, user_id DESC) AS are_online
+    FROM found
+)
+
+SELECT
+    profiles.user_id,
+    profiles.phone_number,
+    profiles.country_code,
+    profiles.full_name,
+    profiles.email,
+    profiles.username,
+    profiles.avatar,
+    profiles.bio,
+    profiles.gender,
+    profiles.birth_date,
+    profiles.age,
+    profiles.role,
+    profiles.firebase_uid,
+    profiles.timezone,
+    profiles.is_verified,
+    profiles.is_active,
+    profiles.host_status,
+    profiles.audio_rate,
+    profiles.video_rate,
+    profiles.create_time,
+    profiles.update_time,
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating,
+    micros(walk.as_of) AS as_of,
+    listed.is_online AS listed_online,
+    listed.rating AS listed_rating
+FROM walk
+CROSS JOIN page
+CROSS JOIN unnest(page.ids, page.ratings, page.are_online) WITH ORDINALITY AS listed (id, rating, is_online, place)
+INNER JOIN profiles ON listed.id = profiles.id
+ORDER BY listed.place
+""",
+    row=ListHostsRow._make,
+    answer=all_rows,
+    way=Way.SHARED,
+    writes=False,
+    repeatable=True,
+)
+
+
+def list_hosts(
+    *,
+    as_of: int,
+    online_rating: int,
+    online_id: str,
+    page_limit: int,
+    other_rating: int,
+    other_id: str,
+) -> Step[list[ListHostsRow]]:
+    """One page of active hosts: those who are online first, then the others; the best rated first, and of equals
+    the newest. Who is online is decided once for a whole walk: who was seen from 60 seconds before `as_of` on,
+    which is the time of the walk's first page (0 there). last_seen only grows, so that a host can go over to
+    those who are online and never back, and none is listed twice. Each part begins after a place of its own,
+    (rating, user_id). Presence and state are looked up row by row, by subqueries, in the order of an index: a
+    join the planner might turn round, and read every user. The last part's limit is what the first one has left
+    of the page.
+    """
+    return Step(LIST_HOSTS, (as_of, online_rating, online_id, page_limit, other_rating, other_id))
+
+
+CLEAR_SEEN_LATELY: Final[Statement[int]] = Statement(
+    name="clear_seen_lately",
+    sql="""-- clear_seen_lately
+WITH gone AS MATERIALIZED (
+    SELECT presence.user_id
+    FROM hosts
+    INNER JOIN presence ON hosts.user_id = presence.user_id
+    WHERE
+        hosts.seen_lately
+        AND presence.last_seen < clock() - interval '1 hour'
+    ORDER BY hosts.rating, hosts.user_id
+    LIMIT $1::bigint
+    FOR NO KEY UPDATE OF presence SKIP LOCKED
+)
+
+UPDATE hosts
+SET seen_lately = FALSE
+FROM gone
+WHERE hosts.user_id = gone.user_id
+""",
+    row=tuple,
+    answer=row_count,
+    way=Way.SHARED,
+    writes=True,
+    repeatable=True,
+)
+
+
+def clear_seen_lately(*, most: int) -> Step[int]:
+    """Takes the mark from at most `most` hosts who were not seen for an hour, so that those who are online are
+    found among few. Nothing but speed depends on it. Behind the lock of his presence a host can't be seen
+    meanwhile: his heartbeat waits, or is waited for by nobody, and marks him in the statement after. Who was
+    never seen keeps his mark.
+    """
+    return Step(CLEAR_SEEN_LATELY, (most,))
