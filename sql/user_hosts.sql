@@ -229,8 +229,9 @@ ORDER BY listed.place;
 
 -- name: clear_seen_lately :exec
 -- Takes the mark from at most `most` hosts who were not seen for an hour, so that those who are online are found among
--- few. Nothing but speed depends on it. Behind the lock of his presence a host can't be seen meanwhile: his heartbeat
--- waits, or is waited for by nobody, and marks him in the statement after. Who was never seen keeps his mark.
+-- few. It keeps to whose presence it can lock at once: a heartbeat that comes then waits, and marks the host again in
+-- its next statement. Who was never seen keeps his mark. Lists stay right without it; a walk that takes longer than
+-- an hour may miss those whom it took the mark from.
 -- repeatable: cleared is cleared
 -- index: hosts_seen_lately_rating_user_id_idx, presence_pkey, hosts_pkey
 WITH gone AS MATERIALIZED (

@@ -10,7 +10,9 @@ import grpc
 import psycopg
 import pytest
 from banter.v1 import user_pb2
+from pydantic import ValidationError
 
+from banter_grpc.config import Settings
 from tests.support.harness import Failure, Running, failure_of, refused, running
 
 APPROVED, REJECTED, PENDING = (
@@ -272,6 +274,10 @@ class TestSetHostRates:
                 assert (await set_rates(other, host, audio_rate=rate)).user.audio_rate == rate
             for rate in (4, 7):
                 assert (await refused(set_rates(other, host, audio_rate=rate))).reason == "HOST_RATE_OUT_OF_RANGE"
+
+    def test_bounds_that_leave_nothing_are_refused(self) -> None:
+        with pytest.raises(ValidationError, match="is below host_rate_min; raise it"):
+            Settings(host_rate_min=5, host_rate_max=4)
 
     async def test_no_rate_at_all_is_refused(self, banter: Running) -> None:
         host = (await banter.new_user(host_status="approved")).user_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from psycopg import sql
 from banter_grpc.database.queries import user_hosts as queries
 from banter_grpc.values import new_id
 from tests.conftest import NewDatabase
+from tests.rpc.test_user_hosts import someone_waits
 from tests.sql.test_queries import nodes
 from tests.support.harness import Running, new_phone_number, refused, running
 
@@ -218,6 +220,16 @@ class TestClearingTheMark:
             heartbeat.execute("UPDATE presence SET last_seen = clock() WHERE user_id = %s", [host])
             assert clear_seen_lately(stage, 10) == 0
             heartbeat.commit()
+        assert marked(stage) == {host}
+
+    async def test_who_is_seen_while_it_is_taken_has_it_again(self, stage: Stage) -> None:
+        host = stage.new_host(seen=3700)
+        with psycopg.connect(stage.service_url) as job:
+            assert job.execute(queries.CLEAR_SEEN_LATELY.sql.replace("$1", "10").encode()).rowcount == 1
+            call = asyncio.ensure_future(stage.heartbeat(host))
+            await someone_waits(stage.banter)
+            job.commit()
+        await call
         assert marked(stage) == {host}
 
 
