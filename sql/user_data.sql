@@ -119,3 +119,58 @@ SELECT to_jsonb(payments)::text AS record
 FROM payments
 WHERE user_id = $user_id::uuid
 ORDER BY provider, payment_id;
+
+-- name: export_presence :many
+-- When a user was last seen. No row: never.
+-- row: record
+-- way: own
+-- index: presence_pkey
+-- not null: record
+SELECT to_jsonb(presence)::text AS record
+FROM presence
+WHERE user_id = $user_id::uuid
+ORDER BY user_id;
+
+-- name: export_hosts :many
+-- A host as he is rated. No row: the user is none.
+-- row: record
+-- way: own
+-- index: hosts_pkey
+-- not null: record
+SELECT to_jsonb(hosts)::text AS record
+FROM hosts
+WHERE user_id = $user_id::uuid
+ORDER BY user_id;
+
+-- name: export_host_verifications :many
+-- What a user asked for to become a host, and what was decided. No row: he never asked.
+-- row: record
+-- way: own
+-- index: host_verifications_pkey
+-- not null: record
+SELECT to_jsonb(host_verifications)::text AS record
+FROM host_verifications
+WHERE user_id = $user_id::uuid
+ORDER BY id;
+
+-- name: export_notifications :many
+-- What a user was told. No row: nothing that is still there.
+-- row: record
+-- way: own
+-- index: notifications_pkey
+-- not null: record
+SELECT to_jsonb(notifications)::text AS record
+FROM notifications
+WHERE user_id = $user_id::uuid
+ORDER BY id;
+
+-- name: export_user_activities :many
+-- What a user did. No row: nothing in 13 months.
+-- row: record
+-- way: own
+-- plan: the key of each month's partition
+-- not null: record
+SELECT to_jsonb(user_activities)::text AS record
+FROM user_activities
+WHERE user_id = $user_id::uuid
+ORDER BY occur_time, id;

@@ -164,3 +164,11 @@ SELECT
         ]
     ) AS create_time
 FROM leaving;
+
+-- name: purge_idempotency_keys :one
+-- Forgets keys of money requests that are 30 days old, at most `at_most`, and says how many they were.
+-- way: own
+-- plan: one function
+-- repeatable: what is gone stays so
+-- not null: purged_count
+SELECT purge_idempotency_keys($at_most::int4) AS purged_count;

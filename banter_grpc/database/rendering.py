@@ -83,7 +83,6 @@ def module(file: SqlFile, described: Sequence[Described]) -> str:
     blocks += [block for each in described for block in (_constant(each), _function(each))]
     gap = "\n\n\n" if classes else "\n\n"  # what follows imports stands nearer to them than a class does
     return _top(file, described) + gap + "\n\n\n".join(blocks) + "\n"
-    gap = "\n\n\n" if classes else "\n\n"  # as ruff wants it: two lines before a class, one before a constant
 
 
 def _top(file: SqlFile, described: Iterable[Described]) -> str:

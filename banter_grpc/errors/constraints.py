@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal, data, user
-from banter_grpc.errors import Refusal, user, user_presence
+from banter_grpc.errors import Refusal, data, user, user_presence
 
 DEFECT: Final = None
 """A constraint that only a defect of the service can break: no caller can do anything about it."""

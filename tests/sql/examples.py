@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from banter_grpc.database.queries import caller, keys, user, user_data, wallet
-from banter_grpc.database.queries import caller, keys, user, user_notifications
-from banter_grpc.database.queries import caller, keys, user, user_activity, user_notifications
-from banter_grpc.database.queries import caller, keys, user, user_hosts
+from banter_grpc.database.queries import (
+    caller,
+    keys,
+    user,
+    user_activity,
+    user_data,
+    user_hosts,
+    user_notifications,
+    wallet,
+)
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -41,6 +47,8 @@ VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()
 ('{_FULL}', '{_BARE}', 'test.ping', 'Hello', '', '{{}}', NULL, clock());
 INSERT INTO notification_sends (send_key, sent_count, missed_user_ids, create_time)
 VALUES ('{_FULL}', 1, '{{}}', clock());
+INSERT INTO user_activities (user_id, occur_time, id, type, data)
+VALUES ('{_FULL}', clock(), '{_FULL}', 'test.ping', '{{}}');
 INSERT INTO activity_totals (day, type, count) VALUES ('2026-01-01', 'test.ping', 1);
 INSERT INTO activity_tallies (day, type, id, count) VALUES ('2026-01-01', 'test.ping', '{_FULL}', 1);
 """
@@ -67,6 +75,12 @@ CALLS: Final[list[Step[object]]] = [
     user_data.get_end(user_id=_FULL),
     user_data.export_users(user_id=_FULL),
     user_data.export_wallets(user_id=_FULL),
+    user_data.export_presence(user_id=_FULL),
+    user_data.export_hosts(user_id=_FULL),
+    user_data.export_host_verifications(user_id=_FULL),
+    user_data.export_notifications(user_id=_FULL),
+    user_data.export_user_activities(user_id=_FULL),
+    wallet.purge_idempotency_keys(at_most=1),
     user_data.export_transactions(user_id=_FULL),
     user_data.export_entries(user_id=_FULL),
     user_data.export_payments(user_id=_FULL),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Callable
 from collections.abc import Awaitable, Callable
 
 from banter.v1 import user_pb2, wallet_pb2

@@ -22,8 +22,8 @@ class GetEndRow(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings and
-    export_payments.
+    """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings, export_payments,
+    export_presence, export_hosts, export_host_verifications, export_notifications and export_user_activities.
     """
 
     record: str
@@ -229,3 +229,108 @@ ORDER BY provider, payment_id
 def export_payments(*, user_id: str) -> Step[list[Record]]:
     """The payments that were credited to a user. No row: none was."""
     return Step(EXPORT_PAYMENTS, (user_id,))
+
+
+EXPORT_PRESENCE: Final[Statement[list[Record]]] = Statement(
+    name="export_presence",
+    sql="""-- export_presence
+SELECT to_jsonb(presence)::text AS record
+FROM presence
+WHERE user_id = $1::uuid
+ORDER BY user_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_presence(*, user_id: str) -> Step[list[Record]]:
+    """When a user was last seen. No row: never."""
+    return Step(EXPORT_PRESENCE, (user_id,))
+
+
+EXPORT_HOSTS: Final[Statement[list[Record]]] = Statement(
+    name="export_hosts",
+    sql="""-- export_hosts
+SELECT to_jsonb(hosts)::text AS record
+FROM hosts
+WHERE user_id = $1::uuid
+ORDER BY user_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_hosts(*, user_id: str) -> Step[list[Record]]:
+    """A host as he is rated. No row: the user is none."""
+    return Step(EXPORT_HOSTS, (user_id,))
+
+
+EXPORT_HOST_VERIFICATIONS: Final[Statement[list[Record]]] = Statement(
+    name="export_host_verifications",
+    sql="""-- export_host_verifications
+SELECT to_jsonb(host_verifications)::text AS record
+FROM host_verifications
+WHERE user_id = $1::uuid
+ORDER BY id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_host_verifications(*, user_id: str) -> Step[list[Record]]:
+    """What a user asked for to become a host, and what was decided. No row: he never asked."""
+    return Step(EXPORT_HOST_VERIFICATIONS, (user_id,))
+
+
+EXPORT_NOTIFICATIONS: Final[Statement[list[Record]]] = Statement(
+    name="export_notifications",
+    sql="""-- export_notifications
+SELECT to_jsonb(notifications)::text AS record
+FROM notifications
+WHERE user_id = $1::uuid
+ORDER BY id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_notifications(*, user_id: str) -> Step[list[Record]]:
+    """What a user was told. No row: nothing that is still there."""
+    return Step(EXPORT_NOTIFICATIONS, (user_id,))
+
+
+EXPORT_USER_ACTIVITIES: Final[Statement[list[Record]]] = Statement(
+    name="export_user_activities",
+    sql="""-- export_user_activities
+SELECT to_jsonb(user_activities)::text AS record
+FROM user_activities
+WHERE user_id = $1::uuid
+ORDER BY occur_time, id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_user_activities(*, user_id: str) -> Step[list[Record]]:
+    """What a user did. No row: nothing in 13 months."""
+    return Step(EXPORT_USER_ACTIVITIES, (user_id,))

@@ -32,6 +32,12 @@ class PurchaseCoinsRow(NamedTuple):
     create_time: int
 
 
+class PurgeIdempotencyKeysRow(NamedTuple):
+    """A row of purge_idempotency_keys."""
+
+    purged_count: int
+
+
 LOCK_WALLET: Final[Statement[int]] = Statement(
     name="lock_wallet",
     sql="""-- lock_wallet
@@ -264,3 +270,21 @@ def forfeit(*, user_id: str, forfeit_balance: bool, transaction_id: str, actor_i
     Nothing while coins are held, or while he has earnings and does not agree. His wallets are locked.
     """
     return Step(FORFEIT, (user_id, forfeit_balance, transaction_id, actor_id))
+
+
+PURGE_IDEMPOTENCY_KEYS: Final[Statement[PurgeIdempotencyKeysRow | None]] = Statement(
+    name="purge_idempotency_keys",
+    sql="""-- purge_idempotency_keys
+SELECT purge_idempotency_keys($1::int4) AS purged_count
+""",
+    row=PurgeIdempotencyKeysRow._make,
+    answer=first_or_none,
+    way=Way.OWN,
+    writes=True,
+    repeatable=True,
+)
+
+
+def purge_idempotency_keys(*, at_most: int) -> Step[PurgeIdempotencyKeysRow | None]:
+    """Forgets keys of money requests that are 30 days old, at most `at_most`, and says how many they were."""
+    return Step(PURGE_IDEMPOTENCY_KEYS, (at_most,))

@@ -1,5 +1,5 @@
 -- Notifications, and what was answered to those who sent them with a request_id.
--- depends: 0004_signing_keys
+-- depends: 0009_leases
 
 CREATE TABLE notifications (
     user_id uuid NOT NULL,

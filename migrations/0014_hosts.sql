@@ -1,5 +1,5 @@
 -- What discovery needs to know of a host: a row for each user whose host verification was approved.
--- depends: 0010_presence
+-- depends: 0013_presence
 
 CREATE TABLE hosts (
     user_id uuid NOT NULL,

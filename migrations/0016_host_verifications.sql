@@ -1,5 +1,5 @@
 -- Who asked to become a host, and what came of it. users.host_status is the summary, set in the same unit.
--- depends: 0012_profiles
+-- depends: 0015_profiles
 
 CREATE TABLE host_verifications (
     user_id uuid NOT NULL,

@@ -1,7 +1,7 @@
 -- How many activities there were by day and type. Whoever records some adds a row of his own to activity_tallies, so that
 -- nobody waits for anybody; a job folds these into activity_totals. Both together are the number, at any moment. Neither
 -- says whose they were: numbers stay when a person goes.
--- depends: 0016_user_activities
+-- depends: 0011_user_activities
 
 CREATE TABLE activity_totals (
     day date NOT NULL,

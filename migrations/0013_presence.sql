@@ -1,5 +1,5 @@
 -- When a user was last seen. Online is derived from it, so that no crash leaves anyone online.
--- depends: 0004_signing_keys
+-- depends: 0012_activity_tallies
 
 -- It changes with every heartbeat: narrow, without another index, and with room on each page for the new row.
 CREATE TABLE presence (

@@ -1,5 +1,5 @@
 -- What one process at a time does, of all processes of this database: who does it, and until when.
--- depends: 0004_signing_keys
+-- depends: 0008_idempotency
 
 CREATE TABLE leases (
     name text NOT NULL,

@@ -1,5 +1,5 @@
 -- What users do, by month, and the months' partitions: made ahead, dropped when they are old.
--- depends: 0015_notifications
+-- depends: 0010_notifications
 
 CREATE TABLE user_activities (
     user_id uuid NOT NULL,

@@ -1,5 +1,5 @@
 -- A user's profile with what stands beside him: presence, and what was made of his ratings.
--- depends: 0011_hosts
+-- depends: 0014_hosts
 
 -- A user as the contract shows him: ids as text, times as microseconds, age and online derived. New columns stand at
 -- the end, so that the view keeps its grants.
