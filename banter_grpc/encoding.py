@@ -13,6 +13,7 @@ from banter_grpc.rpc.caller import Caller
 GENDER: Final = values.TextEnum(user_pb2.Gender)
 ROLE: Final = values.TextEnum(user_pb2.UserRole)
 HOST_STATUS: Final = values.TextEnum(user_pb2.HostStatus)
+STATE: Final = values.TextEnum(user_pb2.UserState)
 _FIELDS: Final = tuple(user_pb2.User.DESCRIPTOR.fields_by_name)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import uuid
 import zoneinfo
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
 
 import phonenumbers
 import uuid_utils
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     )
 
 E = TypeVar("E", bound=int)
+
+DEFAULT_COUNTRY_CODE: Final = "+91"
+"""What a national spelling of a phone number is read by."""
 
 _TIMEZONES = frozenset(zoneinfo.available_timezones())
 _EARLIEST_BIRTH = datetime.date(1900, 1, 1)
@@ -48,6 +52,10 @@ class TextEnum(Generic[E]):
     def text(self, number: E) -> str | None:
         """The text that a column holds for a value."""
         return self._texts[number]
+
+    def texts(self, numbers: Collection[E] = ()) -> list[str]:
+        """The texts of values; without any, of all that a column can hold, in the order of the enum."""
+        return [text for number, text in self._texts.items() if text and (number in numbers or not numbers)]
 
 
 def new_id() -> str:
@@ -102,3 +110,10 @@ def set_timestamp(field: Timestamp, micros: int) -> None:
     """Set a field of the contract to microseconds since 1970-01-01 UTC; in place, which costs half of making one."""
     field.seconds = micros // 1_000_000
     field.nanos = micros % 1_000_000 * 1000
+
+
+def micros_up(time: Timestamp) -> int:
+    """A time of a request as microseconds since 1970-01-01 UTC, rounded up: what the database holds is at or after it,
+    or before it, just as it is of the rounded time.
+    """
+    return time.seconds * 1_000_000 - -time.nanos // 1000

@@ -15,7 +15,6 @@ from banter_grpc.encoding import GENDER, encode_user, masked
 from banter_grpc.errors import user as errors
 from banter_grpc.rpc.caller import Caller
 
-_DEFAULT_COUNTRY_CODE = "+91"
 _DEFAULT_TIMEZONE = "Asia/Kolkata"
 _UPDATABLE = ("full_name", "email", "username", "avatar", "bio", "gender", "birth_date", "timezone")
 
@@ -43,6 +42,7 @@ class UserHandler:
     ) -> user_pb2.FindOrCreateUserResponse:
         """One user for one number: who comes first inserts and gets the grant, and everybody reads what is there."""
         country_code = request.country_code or _DEFAULT_COUNTRY_CODE
+        country_code = request.country_code or values.DEFAULT_COUNTRY_CODE
         phone = values.parse_phone_number(request.phone_number, country_code, field="phone_number")
         timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")
         firebase_uid = request.firebase_uid or None

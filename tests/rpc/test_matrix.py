@@ -16,6 +16,7 @@ from banter_grpc.rpc.mint import DEV_ISSUER, mint
 from tests.support import contract
 from tests.support.harness import Metadata, Running, bearer, failure_of
 from tests.support.requests import ENDING, request_for
+from tests.support.requests import ENDING, prepare, request_for
 
 PUBLIC, USER, MODERATOR, ADMIN, SERVICE = (
     options_pb2.CALLER_KIND_PUBLIC,
@@ -76,6 +77,7 @@ async def people(banter: Running) -> People:
 async def new_people(banter: Running) -> People:
     owner, other, idle = [(await banter.new_user()).user_id for _ in range(3)]
     await banter.set_columns(idle, is_active=False)
+    await prepare(banter, owner)
     staff = {role: (await banter.new_user(role=role)).user_id for role in ("moderator", "admin")}
     for_owner, for_other = [("banter-on-behalf-of", owner)], [("banter-on-behalf-of", other)]
     return People(

@@ -10,6 +10,7 @@ from tests.support import contract
 from tests.support.harness import over_lanes, over_pool, running
 from tests.support.proxy import Proxy
 from tests.support.requests import ENDING, request_for
+from tests.support.requests import ENDING, prepare, request_for
 
 UNARY = [pytest.param(m, id=m.full_name) for m in contract.methods() if not m.server_streaming]
 
@@ -25,6 +26,7 @@ async def test_a_call_is_one_round_trip(new_database, method: MethodDescriptor, 
     ):
         user = await banter.new_user()
         may_user = options_pb2.CALLER_KIND_USER in contract.policy(method).callers and method.full_name not in ENDING
+        await prepare(banter, user.user_id)
         metadata = tuple(banter.as_user(user.user_id) if may_user else banter.as_service)
         user, admin = await banter.new_user(), await banter.new_user(role="admin")
         callers = contract.policy(method).callers

@@ -14,6 +14,7 @@ from banter_grpc.database.queries import (
     user_notifications,
     wallet,
 )
+from banter_grpc.database.queries import caller, keys, user, user_accounts
 from banter_grpc.database.statement import Step
 
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -66,6 +67,19 @@ CALLS: Final[list[Step[object]]] = [
     user_hosts.get_newest_host_verification(user_id=_FULL),
     user_hosts.get_newest_host_verification(user_id=_BARE),
     user_hosts.list_hosts(as_of=0, online_rating=501, online_id=_FULL, other_rating=501, other_id=_FULL, page_limit=3),
+    user_accounts.get_user_by_username(username="Full"),
+    user_accounts.get_user_by_firebase_uid(firebase_uid="full"),
+    user_accounts.list_users(
+        roles=["user"],
+        host_statuses=["none"],
+        states=["active", "deactivated", "deleted"],
+        from_time=0,
+        before_time=10**17,
+        before_id=_FULL,
+        skip=0,
+        page_limit=10,
+    ),
+    user_accounts.count_users(),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     wallet.get_wallet(user_id=_FULL),

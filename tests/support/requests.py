@@ -22,6 +22,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.UserService.GetUser": lambda user_id: user_pb2.GetUserRequest(user_id=user_id),
     "banter.v1.UserService.BatchGetUsers": lambda user_id: user_pb2.BatchGetUsersRequest(user_ids=[user_id]),
+    "banter.v1.UserService.LookupUser": lambda user_id: user_pb2.LookupUserRequest(username=_username(user_id)),
     "banter.v1.UserService.UpdateUser": lambda user_id: user_pb2.UpdateUserRequest(
         user=user_pb2.User(user_id=user_id, bio=f"version {next(_COUNT)}", timezone="Asia/Kolkata")
     ),
@@ -55,11 +56,23 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.UserService.SetHostRates": lambda user_id: user_pb2.SetHostRatesRequest(user_id=user_id, audio_rate=10),
     "banter.v1.UserService.ListHosts": lambda _: user_pb2.ListHostsRequest(page_size=5),
+    "banter.v1.UserService.ListUsers": lambda _: user_pb2.ListUsersRequest(),
+    "banter.v1.UserService.DeactivateUser": lambda user_id: user_pb2.DeactivateUserRequest(user_id=user_id),
+    "banter.v1.UserService.ReactivateUser": lambda user_id: user_pb2.ReactivateUserRequest(user_id=user_id),
+    "banter.v1.UserService.GetUserStats": lambda _: user_pb2.GetUserStatsRequest(),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 
 ENDING = frozenset({"banter.v1.UserService.DeleteUser"})
 """RPCs after which the user whom they are about can't call any more."""
+ENDING = frozenset({"banter.v1.UserService.DeactivateUser"})
+"""RPCs after which the user whom they are about can't call any more."""
+
+
+async def prepare(banter: Running, user_id: str) -> None:
+    """Give a user what the requests about him take for granted."""
+    await banter.set_columns(user_id, username=_username(user_id))
+
 
 
 async def _not_approved(banter: Running, user_id: str) -> str:
@@ -94,3 +107,10 @@ async def request_for(banter: Running, method: MethodDescriptor, user_id: str) -
     """A valid request of a method, about a user, or about another one where the method needs it."""
     prepare = PREPARATIONS.get(method.full_name)
     return REQUESTS[method.full_name](await prepare(banter, user_id) if prepare else user_id)
+def request_for(method: MethodDescriptor, user_id: str) -> Message:
+    """A valid request of a method, about a user."""
+    return REQUESTS[method.full_name](user_id)
+
+
+def _username(user_id: str) -> str:
+    return f"u_{user_id[-20:].replace('-', '_')}"

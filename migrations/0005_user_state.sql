@@ -1,0 +1,6 @@
+-- The state of an account as one word.
+-- depends: 0004_signing_keys
+
+CREATE FUNCTION user_state(is_active boolean, delete_time timestamptz) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$ SELECT CASE WHEN delete_time IS NOT NULL THEN 'deleted' WHEN is_active THEN 'active' ELSE 'deactivated' END $$;

@@ -1,0 +1,1 @@
+DROP INDEX CONCURRENTLY IF EXISTS users_role_host_status_create_time_id_idx;
