@@ -25,6 +25,7 @@ from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
 from banter_grpc.handlers.user_accounts import UserAccountsHandler
+from banter_grpc.handlers.user_search import UserSearchHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.user_hosts import UserHostsHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
@@ -198,6 +199,7 @@ class Server:
                 UserPresenceHandler(self.database),
                 UserHostsHandler(self.database, self.pages, rates=self._settings.host_rates),
                 UserAccountsHandler(self.database, self.pages),
+                UserSearchHandler(self.database, self.pages),
             ),
             *methods_of(
                 wallet,

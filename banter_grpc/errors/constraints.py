@@ -33,6 +33,8 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "users_delete_time_check": DEFECT,
     "living_users_pkey": DEFECT,
     "living_users_user_id_fkey": DEFECT,
+    "user_words_pkey": DEFECT,
+    "user_words_user_id_fkey": DEFECT,
     "signing_keys_pkey": DEFECT,
     "signing_keys_secret_check": DEFECT,
     # Money: refusals are rows, and a constraint that fires is a defect.

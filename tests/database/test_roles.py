@@ -56,6 +56,7 @@ GRANTS = {
     ("signing_keys", "SELECT"),
     ("user_activities", "INSERT"),
     ("user_activities", "SELECT"),
+    ("user_words", "SELECT"),
     ("users", "INSERT"),
     ("users", "SELECT"),
     ("users", "UPDATE"),

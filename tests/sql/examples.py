@@ -15,8 +15,10 @@ from banter_grpc.database.queries import (
     wallet,
 )
 from banter_grpc.database.queries import caller, keys, user, user_accounts
+from banter_grpc.database.queries import caller, keys, user, user_accounts, user_search
 from banter_grpc.database.statement import Step
 
+_NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
 _BARE: Final = "00000000-0000-7000-8000-000000000002"
 _DELETED: Final = "00000000-0000-7000-8000-000000000003"
@@ -75,11 +77,13 @@ CALLS: Final[list[Step[object]]] = [
         states=["active", "deactivated", "deleted"],
         from_time=0,
         before_time=10**17,
-        before_id=_FULL,
+        before_id=_NOBODY,
         skip=0,
         page_limit=10,
     ),
     user_accounts.count_users(),
+    user_search.search_users(query="fu", after_word="", after_id=_NOBODY, page_limit=10),
+    user_search.search_users(query="bare", after_word="", after_id=_NOBODY, page_limit=10),
     caller.find_caller_by_user_id(user_id=_FULL),
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     wallet.get_wallet(user_id=_FULL),

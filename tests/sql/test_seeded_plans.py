@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
 import pytest
 
-from banter_grpc.database.queries import user_accounts
+from banter_grpc.database.queries import user_accounts, user_search
 from banter_grpc.database.statement import Step
 from tests.sql.test_queries import nodes
 
@@ -45,23 +46,23 @@ def connection(cluster) -> Iterator[psycopg.Connection]:
     cluster.drop_database(made.name)
 
 
-def explained(connection: psycopg.Connection, step: Step[Any]) -> list[dict[str, Any]]:
-    """The nodes of the step's generic plan, with what each of them did."""
-    text, parameters = step.statement.sql, step.parameters
-    connection.execute(b"PREPARE query AS " + text.encode())
+@contextmanager
+def prepared(connection: psycopg.Connection, step: Step[Any]) -> Iterator[psycopg.sql.Composed]:
+    """The step's statement under the name `query`, and its parameters."""
+    connection.execute(b"PREPARE query AS " + step.statement.sql.encode())
     try:
-        values = psycopg.sql.SQL(", ").join(map(psycopg.sql.Literal, map(_text, parameters)))
-        row = connection.execute(
-            psycopg.sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE query ({})").format(values)
-        ).fetchone()
+        yield psycopg.sql.SQL(", ").join(psycopg.sql.Literal(value) for value in step.parameters)
     finally:
         connection.execute("DEALLOCATE query")
+
+
+def explained(connection: psycopg.Connection, step: Step[Any]) -> list[dict[str, Any]]:
+    """The nodes of the step's generic plan, with what each of them did."""
+    with prepared(connection, step) as values:
+        explain = psycopg.sql.SQL("EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE query ({})")
+        row = connection.execute(explain.format(values)).fetchone()
     assert row is not None
     return list(nodes(row[0][0]["Plan"]))
-
-
-def _text(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def rows_read(found: list[dict[str, Any]], relation: str) -> float:
@@ -121,3 +122,53 @@ class TestListUsers:
         assert found[0]["Actual Rows"] == 51
         assert "Seq Scan" not in scans(found)
         assert rows_read(found, "users") < 5 * (skip + 51) + 51
+
+
+class TestSearchUsers:
+    @staticmethod
+    def page(query: str, after: tuple[str, str] = ("", "00000000-0000-0000-0000-000000000000")) -> Step[Any]:
+        return user_search.search_users(query=query, after_word=after[0], after_id=after[1], page_limit=51)
+
+    @staticmethod
+    def last(connection: psycopg.Connection, step: Step[Any]) -> tuple[str, str]:
+        """The cursor of the last user whom the step shows."""
+        with prepared(connection, step) as values:
+            rows = connection.execute(psycopg.sql.SQL("EXECUTE query ({})").format(values)).fetchall()
+        return rows[-1][0], rows[-1][1]
+
+    @pytest.mark.parametrize(
+        ("query", "after"),
+        [
+            ("a", None),
+            ("kk", None),
+            ("abc", None),
+            ("abc kk", None),
+            ("a k", ("aab", "00000000-0000-0000-0000-000000000101")),
+            ("zz", None),
+        ],
+    )
+    def test_a_page_is_a_range_of_the_index_in_its_order(
+        self, connection: psycopg.Connection, query: str, after: tuple[str, str] | None
+    ) -> None:
+        found = explained(connection, self.page(query, *([after] if after else [])))
+        assert {node.get("Index Name") for node in found if "Relation Name" in node} == {
+            "user_words_word_user_id_idx",
+            "users_pkey",
+        }
+        assert "Seq Scan" not in scans(found)
+        (driving,) = (node for node in found if node.get("Index Name") == "user_words_word_user_id_idx")
+        assert driving["Node Type"] == "Index Only Scan"
+        # The only thing sorted are the words of the query.
+        assert [node["Actual Rows"] for node in found if node["Node Type"] == "Sort"] in ([1], [0])
+        assert rows_read(found, "users") <= 52, "no user is read who is not shown, but for those who are deactivated"
+
+    def test_a_later_page_reads_nothing_of_those_before(self, connection: psycopg.Connection) -> None:
+        """Of a word that 200 users have, too: the place in the index is the whole cursor."""
+        seen: list[int] = []
+        after = ("", "00000000-0000-0000-0000-000000000000")
+        for _ in range(3):
+            found = explained(connection, self.page("abc", after))
+            (driving,) = (node for node in found if node.get("Index Name") == "user_words_word_user_id_idx")
+            seen.append(driving["Actual Rows"] + driving.get("Rows Removed by Filter", 0))
+            after = self.last(connection, self.page("abc", after))
+        assert seen == [51, 51, 51]

@@ -56,6 +56,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.UserService.SetHostRates": lambda user_id: user_pb2.SetHostRatesRequest(user_id=user_id, audio_rate=10),
     "banter.v1.UserService.ListHosts": lambda _: user_pb2.ListHostsRequest(page_size=5),
+    "banter.v1.UserService.SearchUsers": lambda _: user_pb2.SearchUsersRequest(query="asha ra"),
     "banter.v1.UserService.ListUsers": lambda _: user_pb2.ListUsersRequest(),
     "banter.v1.UserService.DeactivateUser": lambda user_id: user_pb2.DeactivateUserRequest(user_id=user_id),
     "banter.v1.UserService.ReactivateUser": lambda user_id: user_pb2.ReactivateUserRequest(user_id=user_id),
