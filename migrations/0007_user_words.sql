@@ -3,9 +3,10 @@
 
 -- The words of a text, as they are written and as they are looked for: without accents, in small letters, split at what
 -- is neither letter nor digit. In the order of their code points, each once, at most 20 of 100 characters, so that a row
--- of theirs always fits into an index.
+-- of theirs always fits into an index. Called PARALLEL UNSAFE because of the search: starting workers takes longer than
+-- all of its page.
 CREATE FUNCTION search_words(given text) RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
 AS $$
     SELECT coalesce(array_agg(first.word ORDER BY first.word COLLATE "C"), '{}')
     FROM (
@@ -53,7 +54,7 @@ GRANT SELECT ON user_words TO banter_service;
 
 -- The words of a user of this name and username, and beside each of them all of them.
 CREATE FUNCTION user_words_of(full_name text, username text) RETURNS TABLE (word text, words text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
 AS $$
     SELECT one.word, ' ' || array_to_string(found.words, ' ') || ' '
     FROM search_words(coalesce(username || ' ', '') || coalesce(full_name, '')) AS found (words)

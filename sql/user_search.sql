@@ -5,7 +5,8 @@
 -- that begins with the longest of them, after the cursor (word, user_id). No row: nobody, or the query has no word.
 --
 -- The longest word is a range of the index, from the cursor on; the other words are looked for in all the words of the
--- user, which the index has beside each. A user who has several words in the range is shown at the first of them.
+-- user, which the index has beside each. A user who has several words in the range is shown at the first of them. Both
+-- are said in a way that lets the planner expect many rows: else it takes the page for a search through the whole range.
 -- index: user_words_word_user_id_idx, users_pkey
 -- not null: word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
 -- way: own
@@ -61,9 +62,9 @@ WHERE
         FROM place
     )
     AND found.word < (SELECT longest.word || chr(1114111) FROM longest)
-    AND found.words LIKE ALL(ARRAY(SELECT '% ' || words.word || '%' FROM words))
+    AND coalesce(found.words LIKE ALL(ARRAY(SELECT '% ' || words.word || '%' FROM words)), FALSE)
     AND strpos(found.words, ' ' || found.word || ' ')
-    = strpos(found.words, (SELECT ' ' || longest.word FROM longest))
+    <= strpos(found.words, (SELECT ' ' || longest.word FROM longest))
     AND profiles.is_active
 ORDER BY found.word, found.user_id
 LIMIT $page_limit::bigint;

@@ -150,7 +150,10 @@ class TestSearchUsers:
     def test_a_page_is_a_range_of_the_index_in_its_order(
         self, connection: psycopg.Connection, query: str, after: tuple[str, str] | None
     ) -> None:
+        for cost in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_index_scan_size"):
+            connection.execute(f"SET {cost} = 0".encode())  # no worker is started even where workers cost nothing
         found = explained(connection, self.page(query, *([after] if after else [])))
+        assert not {"Gather", "Gather Merge"} & {node["Node Type"] for node in found}
         assert {node.get("Index Name") for node in found if "Relation Name" in node} == {
             "user_words_word_user_id_idx",
             "users_pkey",

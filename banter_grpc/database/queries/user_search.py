@@ -93,9 +93,9 @@ WHERE
         FROM place
     )
     AND found.word < (SELECT longest.word || chr(1114111) FROM longest)
-    AND found.words LIKE ALL(ARRAY(SELECT '% ' || words.word || '%' FROM words))
+    AND coalesce(found.words LIKE ALL(ARRAY(SELECT '% ' || words.word || '%' FROM words)), FALSE)
     AND strpos(found.words, ' ' || found.word || ' ')
-    = strpos(found.words, (SELECT ' ' || longest.word FROM longest))
+    <= strpos(found.words, (SELECT ' ' || longest.word FROM longest))
     AND profiles.is_active
 ORDER BY found.word, found.user_id
 LIMIT $4::bigint
@@ -115,6 +115,7 @@ def search_users(*, query: str, after_word: str, after_id: str, page_limit: int)
 
     The longest word is a range of the index, from the cursor on; the other words are looked for in all the words
     of the user, which the index has beside each. A user who has several words in the range is shown at the first
-    of them.
+    of them. Both are said in a way that lets the planner expect many rows: else it takes the page for a search
+    through the whole range.
     """
     return Step(SEARCH_USERS, (query, after_word, after_id, page_limit))
