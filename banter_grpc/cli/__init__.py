@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from banter_grpc.cli import config, contract, dev, jobs, migrate, psql, queries, serve, token, user, version
+from banter_grpc.cli import config, contract, dev, migrate, psql, queries, seed, serve, token, user, version
 
 HELP = """The backend of a social audio/video platform: gRPC services on PostgreSQL.
 
@@ -49,6 +50,7 @@ def application() -> typer.Typer:
     _add(app, dev.dev, "Serve", "banter dev", "banter dev --port 0 --data-dir /tmp/banter")
     _add(app, serve.serve, "Serve", "banter serve --host 0.0.0.0 --metrics-port 9464", "banter serve --migrate")
     app.add_typer(_migrate(), name="migrate", rich_help_panel="Database")
+    _add(app, seed.seed, "Database", "banter seed", "banter seed --users 100000 --seed 7")
     _add(app, psql.psql, "Database", "banter psql", "banter psql -- -c 'SELECT count(*) FROM users'")
     work = _group("What servers do by the clock.", "banter jobs list")
     work.command("list", help=_flowing(jobs.show.__doc__ or ""), epilog=_epilog(["banter jobs list"]))(jobs.show)

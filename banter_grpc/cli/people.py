@@ -11,6 +11,7 @@ from banter_grpc.database.database import Database, PoolSettings
 from banter_grpc.database.queries import user as user_queries
 from banter_grpc.database.queries.user import Profile
 from banter_grpc.database.statement import Step
+from banter_grpc.seeding.people import ADMIN_PHONE_NUMBER, FIRST_PHONE_NUMBER
 
 
 class Beginner(NamedTuple):
@@ -20,8 +21,8 @@ class Beginner(NamedTuple):
     full_name: str
 
 
-ADMIN = Beginner("+919876543210", "Admin User")
-USER = Beginner("+919000000000", "Test User 0")
+ADMIN = Beginner(ADMIN_PHONE_NUMBER, "Admin User")
+USER = Beginner(FIRST_PHONE_NUMBER, "Test User 0")
 
 
 async def find_or_make(service_url: str) -> list[Profile]:

@@ -35,6 +35,7 @@ COMMANDS = [
     "token",
     "contract export",
     "queries generate",
+    "seed",
     "config",
     "psql",
     "version",
