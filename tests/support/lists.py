@@ -1,0 +1,101 @@
+"""Every RPC that has pages, with what makes rows for it, so that the tests of paging can walk each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from banter.v1 import options_pb2
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from tests.support import contract
+from tests.support.harness import Metadata, Running
+from tests.support.paging import PAGING, ROWS, Subject
+from tests.support.requests import request_for
+
+PAGE_SIZE, PAGE_SIZE_MAX = 4, 6
+"""Settings of the server that lists are tested on: small, so that few rows make many pages."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How a list gets rows. It has a database of its own, in which nobody else works.
+
+    The request is that of `tests/support/requests.py`, and has to find the rows that `add` makes.
+    """
+
+    add: Callable[[Running, str, int], Awaitable[object]]
+    """Adds so many rows to what the user of an id lists."""
+    expected: Callable[[Running, str], Awaitable[list[str]]]
+    """The ids of all of his rows, in the order that the contract promises; see `ids`."""
+    id_of: Callable[[Any], str]
+    """The id of a row in the response."""
+    other: Callable[[str], Message] | None = None
+    """A request with other arguments; needed where there are any beside `user_id` and the page's own."""
+
+
+LISTS: dict[str, Listing] = {}
+"""By the RPC's full name. A new list needs one here."""
+
+
+async def ids(banter: Running, query: str, *parameters: object) -> list[str]:
+    """The first column of a query's rows, asked as the owner."""
+    async with await psycopg.AsyncConnection.connect(banter.owner_url, autocommit=True) as connection:
+        rows = await connection.execute(query.encode(), parameters)
+        return [str(row[0]) for row in await rows.fetchall()]
+
+
+async def subject_of(banter: Running, method: MethodDescriptor, listing: Listing) -> Subject:
+    """The list with rows in it, and two callers whom it admits."""
+    callers = [await _caller(banter, method) for _ in range(2)]
+    path = f"/{method.containing_service.full_name}/{method.name}"
+    answer_type = message_factory.GetMessageClass(method.output_type)
+
+    async def ask(request: Message, who: int) -> Message:
+        call = banter.channel.unary_unary(path)
+        metadata = tuple(callers[who][1])
+        return answer_type.FromString(await call(request.SerializeToString(), metadata=metadata, timeout=30))
+
+    def request(who: int) -> Message:
+        made = request_for(method, callers[who][0])
+        for name in PAGING:
+            if name in made.DESCRIPTOR.fields_by_name:
+                made.ClearField(name)
+        return made
+
+    user_id = callers[0][0]
+    await listing.add(banter, user_id, ROWS)
+    return Subject(
+        method,
+        ask,
+        request,
+        listing.other(user_id) if listing.other is not None else None,
+        lambda count: _awaited(listing.add(banter, user_id, count)),
+        lambda: listing.expected(banter, user_id),
+        listing.id_of,
+        PAGE_SIZE,
+        PAGE_SIZE_MAX,
+    )
+
+
+async def _caller(banter: Running, method: MethodDescriptor) -> tuple[str, Metadata]:
+    """A user whom the list is about, and credentials of somebody who may list it."""
+    admitted = contract.policy(method).callers
+    kinds = {
+        options_pb2.CALLER_KIND_USER: "user",
+        options_pb2.CALLER_KIND_MODERATOR: "moderator",
+        options_pb2.CALLER_KIND_ADMIN: "admin",
+    }
+    role = next((kinds[kind] for kind in kinds if kind in admitted), None)
+    user_id = (await banter.new_user(**({"role": role} if role not in {None, "user"} else {}))).user_id
+    if role is not None:
+        return user_id, banter.as_user(user_id)
+    return user_id, [("authorization", f"Bearer {banter.service_token(f'lister of {user_id}')}")]
+
+
+async def _awaited(done: Awaitable[object]) -> None:
+    await done
