@@ -26,11 +26,8 @@ def test_the_registered_lists_are_those_of_the_contract() -> None:
 @pytest.mark.parametrize("method", METHODS.values(), ids=METHODS.keys())
 def test_a_list_has_one_shape(method: MethodDescriptor) -> None:
     """Its own filters first, then page_size and page_token; the rows and next_page_token in the response."""
-    assert [field.name for field in method.input_type.fields][-2:] in (
-        ["page_size", "page_token"],
-        ["page_token", "skip"],
-    )
-    assert "page_size" in method.input_type.fields_by_name
+    names = [field.name for field in method.input_type.fields if field.name != "skip"]
+    assert names[-2:] == ["page_size", "page_token"]
     assert paging.items_of(method).message_type is not None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import grpc.aio
 from banter.v1 import options_pb2, user_pb2
 from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 
 from banter_grpc.rpc.admission import Admission
@@ -44,6 +44,10 @@ class Probe:
     log_stream: io.StringIO
     waiting: list[int] = field(default_factory=lambda: [0])
 
+    @property
+    def service(self) -> ServiceDescriptor:
+        return _descriptor()
+
     def do(self, body: bytes = b"", path: str = "/probe.Probe/Do", **options: object) -> grpc.aio.UnaryUnaryCall:
         return self.channel.unary_unary(path)(body, **options)  # type: ignore[arg-type]
 
@@ -67,7 +71,7 @@ def _service() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _descriptor():
+def _descriptor() -> ServiceDescriptor:
     pool = descriptor_pool.Default()
     try:
         return pool.FindServiceByName("probe.Probe")
@@ -76,9 +80,10 @@ def _descriptor():
         return pool.FindServiceByName("probe.Probe")
 
 
-def _policy(method: MethodDescriptor) -> Policy:
-    deadline = (None, None) if method.server_streaming else (DEADLINE, MAXIMUM)
-    return Policy(frozenset({options_pb2.CALLER_KIND_PUBLIC}), options_pb2.RATE_CLASS_READ, *deadline)
+def _policy(method: MethodDescriptor, deadline: float | None) -> Policy:
+    usual = (None, None) if method.server_streaming else (DEADLINE, MAXIMUM)
+    found = usual if deadline is None else (deadline, deadline)
+    return Policy(frozenset({options_pb2.CALLER_KIND_PUBLIC}), options_pb2.RATE_CLASS_READ, *found)
 
 
 @asynccontextmanager
@@ -90,8 +95,9 @@ async def probe(
     max_waiting: int = 10,
     rate: Rate = Rate(1e6, 1000),
     max_bytes: int = 10_000,
+    deadline: float | None = None,
 ) -> AsyncIterator[Probe]:
-    """A server whose handlers are `do` and `watch`."""
+    """A server whose handlers are `do` and `watch`; `deadline` is for both, in place of the usual ones."""
 
     class Handler:
         async def Do(self, request: Message, caller: Caller) -> Message:
@@ -118,7 +124,7 @@ async def probe(
         max_bytes,
     )
     server = GrpcServer(
-        methods_of(_descriptor(), Handler(), policy_of=_policy),
+        methods_of(_descriptor(), Handler(), policy_of=lambda method: _policy(method, deadline)),
         surroundings,
         "127.0.0.1",
         0,
