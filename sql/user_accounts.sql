@@ -4,7 +4,7 @@
 -- The user of a username, whatever the case of its letters. No row: nobody has it.
 -- row: profile
 -- index: users_username_key
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 SELECT
     user_id,
     phone_number,
@@ -27,7 +27,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE lower(username) = lower($username::text);
 
@@ -35,7 +39,7 @@ WHERE lower(username) = lower($username::text);
 -- The user of a Firebase subject. No row: none is linked to it.
 -- row: profile
 -- index: users_firebase_uid_key
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 SELECT
     user_id,
     phone_number,
@@ -58,7 +62,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE firebase_uid = $firebase_uid::text;
 
@@ -96,7 +104,7 @@ WHERE
 -- the page.
 -- row: profile
 -- index: users_role_host_status_create_time_id_idx, users_pkey
--- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- not null: user_id, full_name, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 -- way: own
 WITH page AS (
     SELECT
@@ -149,7 +157,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE id = ANY(ARRAY(SELECT page.id FROM page))
 ORDER BY create_time DESC, id DESC;

@@ -8,7 +8,7 @@
 -- user, which the index has beside each. A user who has several words in the range is shown at the first of them. Both
 -- are said in a way that lets the planner expect many rows: else it takes the page for a search through the whole range.
 -- index: user_words_word_user_id_idx, users_pkey
--- not null: word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time
+-- not null: word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
 -- way: own
 WITH words AS (
     SELECT unnest(search_words($query::text)) AS word
@@ -51,7 +51,11 @@ SELECT
     profiles.video_rate,
     profiles.create_time,
     profiles.update_time,
-    profiles.delete_time
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating
 FROM user_words AS found
 INNER JOIN profiles ON found.user_id = profiles.id
 WHERE

@@ -28,22 +28,33 @@ def counting(text: str) -> Generator[Callable[[int], None]]:
         yield lambda count: status.update(f"{text}: {count} done ...")
 
 
+@contextmanager
 def progress(what: str, total: int) -> Generator[Callable[[int], None]]:
     """Show how many of `total` are done, as the given function is told: a bar on a terminal, else a line per tenth."""
+    if not sys.stderr.isatty():
         yield _tenths(what, total)
+        return
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
 def _tenths(what: str, total: int) -> Callable[[int], None]:
     shown = 0
+
     def tell(done: int) -> None:
         nonlocal shown
         if done * 10 // total > shown:
             shown = done * 10 // total
             print(f"{done:,} of {total:,} {what}", flush=True)
+
     return tell
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print a table: for people on a terminal, else its rows with tabs, for programs."""
     if not sys.stdout.isatty():

@@ -41,7 +41,6 @@ class UserHandler:
         self, request: user_pb2.FindOrCreateUserRequest, caller: Caller
     ) -> user_pb2.FindOrCreateUserResponse:
         """One user for one number: who comes first inserts and gets the grant, and everybody reads what is there."""
-        country_code = request.country_code or _DEFAULT_COUNTRY_CODE
         country_code = request.country_code or values.DEFAULT_COUNTRY_CODE
         phone = values.parse_phone_number(request.phone_number, country_code, field="phone_number")
         timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")

@@ -21,7 +21,7 @@ from tests.sql.personal_data import KEPT
 from tests.support import contract
 from tests.support.clusters import Database
 from tests.support.harness import Failure, Metadata, Running, failure_of, running
-from tests.support.requests import ENDING, request_for
+from tests.support.requests import ENDING, unprepared
 
 CALLERS = 20
 GONE = frozenset({"CALLER_UNKNOWN", "CALLER_INACTIVE"})
@@ -99,7 +99,7 @@ async def server(made: Database) -> AsyncIterator[Running]:
 async def use(banter: Running, account: Account, method: MethodDescriptor, metadata: Metadata) -> None:
     """Call a method about the account again and again, the last time when it is gone."""
     allowed = GONE | contract.promised_reasons(method)
-    make = REQUESTS.get(method.full_name, lambda account: request_for(method, account.user.user_id))
+    make = REQUESTS.get(method.full_name, lambda account: unprepared(method, account.user.user_id))
     channel = banter.channel
     path = f"/{method.containing_service.full_name}/{method.name}"
     last = False

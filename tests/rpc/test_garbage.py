@@ -26,7 +26,7 @@ from tests.support import contract, garbage
 from tests.support.harness import Metadata, Running
 from tests.support.outcomes import Outcome, is_promised, outcome_of
 from tests.support.probe import probe
-from tests.support.requests import request_for
+from tests.support.requests import unprepared
 
 NIGHTLY = os.environ.get("BANTER_NIGHTLY") == "1"
 REQUESTS = 10_000 if NIGHTLY else 900
@@ -83,7 +83,7 @@ async def test_garbage_gets_an_answer_or_a_promised_refusal(
     banter: Running, people: People, method: MethodDescriptor, data: DataObject
 ) -> None:
     await people.complete()
-    body = data.draw(garbage.requests(request_for(method, people.user_id)), "request")
+    body = data.draw(garbage.requests(unprepared(method, people.user_id)), "request")
     for kind in KINDS:
         outcome = await outcome_of(banter.channel, method, body, people.metadata[kind])
         note(f"as {kind}: {outcome}")

@@ -15,7 +15,6 @@ from google.protobuf.descriptor import MethodDescriptor
 from banter_grpc.rpc.mint import DEV_ISSUER, mint
 from tests.support import contract
 from tests.support.harness import Metadata, Running, bearer, failure_of
-from tests.support.requests import ENDING, request_for
 from tests.support.requests import ENDING, prepare, request_for
 
 PUBLIC, USER, MODERATOR, ADMIN, SERVICE = (

@@ -9,7 +9,6 @@ from google.protobuf.descriptor import MethodDescriptor
 from tests.support import contract
 from tests.support.harness import over_lanes, over_pool, running
 from tests.support.proxy import Proxy
-from tests.support.requests import ENDING, request_for
 from tests.support.requests import ENDING, prepare, request_for
 
 UNARY = [pytest.param(m, id=m.full_name) for m in contract.methods() if not m.server_streaming]
@@ -24,13 +23,11 @@ async def test_a_call_is_one_round_trip(new_database, method: MethodDescriptor, 
         Proxy(database.service_url) as proxy,
         running(database.owner_url, proxy.url, caller_cache=60, **way) as banter,
     ):
-        user = await banter.new_user()
-        may_user = options_pb2.CALLER_KIND_USER in contract.policy(method).callers and method.full_name not in ENDING
-        await prepare(banter, user.user_id)
-        metadata = tuple(banter.as_user(user.user_id) if may_user else banter.as_service)
         user, admin = await banter.new_user(), await banter.new_user(role="admin")
         callers = contract.policy(method).callers
-        may_user, may_service = (options_pb2.CALLER_KIND_USER in callers, options_pb2.CALLER_KIND_SERVICE in callers)
+        may_user = options_pb2.CALLER_KIND_USER in callers and method.full_name not in ENDING
+        may_service = options_pb2.CALLER_KIND_SERVICE in callers
+        await prepare(banter, user.user_id)
         staff = banter.as_service if may_service else banter.as_user(admin.user_id)
         metadata = tuple(banter.as_user(user.user_id) if may_user else staff)
         call = banter.channel.unary_unary(f"/{method.containing_service.full_name}/{method.name}")

@@ -8,14 +8,14 @@ from banter_grpc.database.queries import (
     caller,
     keys,
     user,
+    user_accounts,
     user_activity,
     user_data,
     user_hosts,
     user_notifications,
+    user_search,
     wallet,
 )
-from banter_grpc.database.queries import caller, keys, user, user_accounts
-from banter_grpc.database.queries import caller, keys, user, user_accounts, user_search
 from banter_grpc.database.statement import Step
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"

@@ -10,6 +10,8 @@ from typing import Final
 
 NOT_EXPORTED: Final[dict[str, str]] = {
     "living_users": "an id that the person's row in users has, too",
+    "user_words": "the words of names that stand in users, too",
+    "notification_sends": "ids of people who were not there to be told something, for 30 days",
     "idempotency_keys": "what became of requests for a month: the transactions tell it, too",
 }
 """Tables with rows about one person that ExportUserData leaves out."""

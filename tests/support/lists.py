@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from banter.v1 import options_pb2
+from banter.v1 import options_pb2, user_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -15,7 +16,7 @@ from google.protobuf.message import Message
 from tests.support import contract
 from tests.support.harness import Metadata, Running
 from tests.support.paging import PAGING, ROWS, Subject
-from tests.support.requests import request_for
+from tests.support.requests import unprepared
 
 PAGE_SIZE, PAGE_SIZE_MAX = 4, 6
 """Settings of the server that lists are tested on: small, so that few rows make many pages."""
@@ -38,7 +39,67 @@ class Listing:
     """A request with other arguments; needed where there are any beside `user_id` and the page's own."""
 
 
-LISTS: dict[str, Listing] = {}
+async def _new_users(banter: Running, _user_id: str, count: int) -> None:
+    for _ in range(count):
+        await banter.new_user()
+
+
+async def _new_hosts(banter: Running, _user_id: str, count: int) -> None:
+    for _ in range(count):
+        user_id = (await banter.new_user(host_status="approved")).user_id
+        await banter.execute("INSERT INTO hosts (user_id, create_time) VALUES (%s, clock())", user_id)
+
+
+async def _new_counts(banter: Running, _user_id: str, count: int) -> None:
+    await banter.execute(
+        "INSERT INTO activity_totals (day, type, count)"
+        " SELECT '2026-02-01', 'test.' || (SELECT count(*) FROM activity_totals) + n, 1"
+        " FROM generate_series(1, %s) AS n",
+        count,
+    )
+
+
+LISTS: dict[str, Listing] = {
+    "banter.v1.UserService.ListUsers": Listing(
+        add=_new_users,
+        expected=lambda banter, _: ids(banter, "SELECT id FROM users ORDER BY create_time DESC, id DESC"),
+        id_of=lambda user: user.user_id,
+        other=lambda _: user_pb2.ListUsersRequest(roles=[user_pb2.USER_ROLE_USER]),
+    ),
+    "banter.v1.UserService.SearchUsers": Listing(
+        add=_new_users,
+        expected=lambda banter, _: ids(banter, "SELECT id FROM users WHERE full_name = 'Asha Rao' ORDER BY id"),
+        id_of=lambda user: user.user_id,
+        other=lambda _: user_pb2.SearchUsersRequest(query="asha"),
+    ),
+    "banter.v1.UserService.ListHosts": Listing(
+        add=_new_hosts,
+        expected=lambda banter, _: ids(banter, "SELECT user_id FROM hosts ORDER BY rating DESC, user_id DESC"),
+        id_of=lambda user: user.user_id,
+    ),
+    "banter.v1.UserService.ListNotifications": Listing(
+        add=lambda banter, user_id, count: banter.users.SendNotifications(
+            user_pb2.SendNotificationsRequest(
+                notifications=[user_pb2.NewNotification(user_id=user_id, type="test.ping", title="Hello")] * count,
+                request_id=str(uuid.uuid4()),
+            ),
+            metadata=banter.as_service,
+        ),
+        expected=lambda banter, user_id: ids(
+            banter, "SELECT id FROM notifications WHERE user_id = %s ORDER BY id DESC", user_id
+        ),
+        id_of=lambda notification: notification.notification_id,
+        other=lambda _: user_pb2.ListNotificationsRequest(unread_only=False),
+    ),
+    "banter.v1.UserService.GetActivityStats": Listing(
+        add=_new_counts,
+        expected=lambda banter, _: ids(
+            banter, "SELECT day || '/' || type FROM activity_totals ORDER BY day, type COLLATE \"C\""
+        ),
+        id_of=lambda count: f"{count.date}/{count.type}",
+        other=lambda _: user_pb2.GetActivityStatsRequest(start_date="2026-01-02", end_date="2026-12-31"),
+    ),
+}
 """By the RPC's full name. A new list needs one here."""
 
 
@@ -61,7 +122,7 @@ async def subject_of(banter: Running, method: MethodDescriptor, listing: Listing
         return answer_type.FromString(await call(request.SerializeToString(), metadata=metadata, timeout=30))
 
     def request(who: int) -> Message:
-        made = request_for(method, callers[who][0])
+        made = unprepared(method, callers[who][0])
         for name in PAGING:
             if name in made.DESCRIPTOR.fields_by_name:
                 made.ClearField(name)

@@ -64,16 +64,13 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 
-ENDING = frozenset({"banter.v1.UserService.DeleteUser"})
-"""RPCs after which the user whom they are about can't call any more."""
-ENDING = frozenset({"banter.v1.UserService.DeactivateUser"})
+ENDING = frozenset({"banter.v1.UserService.DeactivateUser", "banter.v1.UserService.DeleteUser"})
 """RPCs after which the user whom they are about can't call any more."""
 
 
 async def prepare(banter: Running, user_id: str) -> None:
     """Give a user what the requests about him take for granted."""
     await banter.set_columns(user_id, username=_username(user_id))
-
 
 
 async def _not_approved(banter: Running, user_id: str) -> str:
@@ -104,13 +101,15 @@ PREPARATIONS: dict[str, Callable[[Running, str], Awaitable[str]]] = {
 """What has to be so before the request succeeds; gives the id of the user whom it is then about."""
 
 
+def unprepared(method: MethodDescriptor, user_id: str) -> Message:
+    """A valid request of a method, about a user, whatever the state of things lets come of it."""
+    return REQUESTS[method.full_name](user_id)
+
+
 async def request_for(banter: Running, method: MethodDescriptor, user_id: str) -> Message:
     """A valid request of a method, about a user, or about another one where the method needs it."""
     prepare = PREPARATIONS.get(method.full_name)
-    return REQUESTS[method.full_name](await prepare(banter, user_id) if prepare else user_id)
-def request_for(method: MethodDescriptor, user_id: str) -> Message:
-    """A valid request of a method, about a user."""
-    return REQUESTS[method.full_name](user_id)
+    return unprepared(method, await prepare(banter, user_id) if prepare else user_id)
 
 
 def _username(user_id: str) -> str:

@@ -36,6 +36,10 @@ class Profile(NamedTuple):
     create_time: int
     update_time: int
     delete_time: int | None
+    is_online: bool
+    last_seen_time: int | None
+    rating_count: int
+    rating: float
 
 
 class CountUsersRow(NamedTuple):
@@ -72,7 +76,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE lower(username) = lower($1::text)
 """,
@@ -114,7 +122,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE firebase_uid = $1::text
 """,
@@ -237,7 +249,11 @@ SELECT
     video_rate,
     create_time,
     update_time,
-    delete_time
+    delete_time,
+    is_online,
+    last_seen_time,
+    rating_count,
+    rating
 FROM profiles
 WHERE id = ANY(ARRAY(SELECT page.id FROM page))
 ORDER BY create_time DESC, id DESC

@@ -36,6 +36,10 @@ class SearchUsersRow(NamedTuple):
     create_time: int
     update_time: int
     delete_time: int | None
+    is_online: bool
+    last_seen_time: int | None
+    rating_count: int
+    rating: float
 
 
 SEARCH_USERS: Final[Statement[list[SearchUsersRow]]] = Statement(
@@ -82,7 +86,11 @@ SELECT
     profiles.video_rate,
     profiles.create_time,
     profiles.update_time,
-    profiles.delete_time
+    profiles.delete_time,
+    profiles.is_online,
+    profiles.last_seen_time,
+    profiles.rating_count,
+    profiles.rating
 FROM user_words AS found
 INNER JOIN profiles ON found.user_id = profiles.id
 WHERE

@@ -1,5 +1,5 @@
 -- The state of an account as one word.
--- depends: 0004_signing_keys
+-- depends: 0016_host_verifications
 
 CREATE FUNCTION user_state(is_active boolean, delete_time timestamptz) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

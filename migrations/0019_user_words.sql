@@ -1,5 +1,5 @@
 -- What users are found by: the words of their names and usernames.
--- depends: 0006_users_list_index
+-- depends: 0018_users_list_index
 
 -- The words of a text, as they are written and as they are looked for: without accents, in small letters, split at what
 -- is neither letter nor digit. In the order of their code points, each once, at most 20 of 100 characters, so that a row
