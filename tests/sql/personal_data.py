@@ -20,10 +20,16 @@ KEPT: Final[dict[str, str]] = {
     "living_users.user_id": "the row is deleted by the trigger users_die, and takes the others along",
     "wallets.user_id": "the history of money stays, without a name",
     "transactions.user_id": "the history of money stays, without a name",
-    "transactions.actor_id": "who did it, for the history of money",
     "entries.user_id": "the history of money stays, without a name",
     "earnings.user_id": "the history of money stays, without a name",
     "payments.user_id": "a payment stays credited once",
-    "idempotency_keys.actor_id": "a request stays done once",
+    "host_verifications.reviewer_id": "who decided, for as long as the applicant is there",
 }
 """Columns that refer to users: their rows outlive the person. Such a row says nothing about him but his id."""
+
+UNREFERRED: Final[dict[str, str]] = {
+    "transactions.actor_id": "a user or a service, who did it: for the history of money",
+    "idempotency_keys.actor_id": "a user or a service: a request stays done once, for a month",
+    "notification_sends.missed_user_ids": "an array, of ids that were nobody's: what was answered, for a month",
+}
+"""Columns that name a user, and no foreign key can say so. Such a row says nothing about him but his id."""

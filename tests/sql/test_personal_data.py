@@ -11,7 +11,7 @@ import pytest
 
 from banter_grpc.database.queries import user_data
 from banter_grpc.handlers.user_data import exports_of
-from tests.sql.personal_data import KEPT, NOT_EXPORTED
+from tests.sql.personal_data import KEPT, NOT_EXPORTED, UNREFERRED
 from tests.support.clusters import Cluster
 
 PERSON = re.compile(
@@ -88,8 +88,8 @@ class Schema:
         return LIVING_USER in goes or any(self.is_erased(to, passed | {column}) for to in goes)
 
     def outlives(self, column: Column) -> bool:
-        """Whether it refers to users itself, or names an actor: a user or a service, which no foreign key can say."""
-        return column.name == "actor_id" or any(reference.to == USER for reference in self.references.get(column, ()))
+        """Whether it refers to users itself."""
+        return any(reference.to == USER for reference in self.references.get(column, ()))
 
 
 def forgotten(
@@ -102,7 +102,7 @@ def forgotten(
     for table in sorted(personal - exported.keys() - not_exported.keys()):
         yield f"{table}: write export_{table} in sql/user_data.sql, or say in NOT_EXPORTED why not"
     for column in sorted(people):
-        if schema.is_erased(column):
+        if schema.is_erased(column) or str(column) in UNREFERRED:
             continue
         if not schema.outlives(column):
             yield f"{column}: let it refer to living_users ON DELETE CASCADE, or to users and say in KEPT why"
@@ -112,6 +112,8 @@ def forgotten(
         yield f"{name}: it is exported; take it from NOT_EXPORTED"
     for name in sorted((exported.keys() | not_exported.keys()) - schema.tables):
         yield f"{name}: there is no such table any more"
+    for name in sorted(UNREFERRED.keys() - {str(column) for column in people if not schema.outlives(column)}):
+        yield f"{name}: it refers to users, or is no more; take it from UNREFERRED"
     for name in sorted(kept.keys() - {str(column) for column in people if schema.outlives(column)}):
         yield f"{name}: it does not refer to users any more; take it from KEPT"
 

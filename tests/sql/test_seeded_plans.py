@@ -30,7 +30,9 @@ SELECT
     n % 500 <> 3,
     timestamptz '2026-01-01Z' + make_interval(secs => n),
     clock()
-FROM generate_series(1, {USERS}) AS n
+FROM generate_series(1, {USERS}) AS n;
+INSERT INTO presence (user_id, last_seen) SELECT id, clock() FROM users;
+INSERT INTO hosts (user_id, create_time) SELECT id, clock() FROM users;
 """
 
 
@@ -157,6 +159,8 @@ class TestSearchUsers:
         assert {node.get("Index Name") for node in found if "Relation Name" in node} == {
             "user_words_word_user_id_idx",
             "users_pkey",
+            "presence_pkey",
+            "hosts_pkey",
         }
         assert "Seq Scan" not in scans(found)
         (driving,) = (node for node in found if node.get("Index Name") == "user_words_word_user_id_idx")
