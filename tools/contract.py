@@ -2,8 +2,9 @@
 
     uv run python tools/contract.py
 
-Writes ``build/gen``: the packages ``banter`` and ``buf``, and ``banter.binpb``. Only files that changed are
-rewritten, so that a running development server is not disturbed for nothing.
+Writes ``build/gen``: the packages ``banter`` and ``buf``, and ``banter.binpb``. What ``client`` has, and the published
+service config, come to lie beside the stubs. Only files that changed are rewritten, so that a running development
+server is not disturbed for nothing.
 
 ``buf/validate/validate.proto`` is not in the tree and not on the network: protovalidate's wheel carries its descriptor.
 """
@@ -26,6 +27,12 @@ from google.protobuf import descriptor_pb2, duration_pb2, field_mask_pb2, timest
 IMAGE = "banter.binpb"
 """The self-contained image: other teams generate their stubs from it, and buf lints and compares it."""
 
+SERVICE_CONFIG = "service_config.json"
+"""Which calls a client may repeat, as gRPC's clients take it."""
+
+ERRORS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
+"""What errors are made of. No file of ours imports them, and whoever reads an error needs them."""
+
 _BUF_EXTENSION = bytes([0xD2, 0xF6, 0x03, 0x02, 0x08, 0x01])
 """buf's field 8042 of a file's descriptor, a message whose field 1 (`is_import`) is true: "not ours, do not lint"."""
 
@@ -45,6 +52,7 @@ def build(root: Path) -> Path:
             "--include_imports",
             "--include_source_info",
             *protos,
+            *ERRORS,
         )
         _mark_imports(out / IMAGE, set(protos))
         _protoc(
@@ -67,6 +75,9 @@ def build(root: Path) -> Path:
             package.joinpath("__init__.py").touch()
         for package in ("banter", "buf"):
             out.joinpath(package, "__init__.py").touch()
+            out.joinpath(package, "py.typed").touch()
+        shutil.copytree(root / "client", out, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copyfile(root / "docs" / SERVICE_CONFIG, out / "banter" / "v1" / SERVICE_CONFIG)
         _synchronise(out, target)
     return target
 
