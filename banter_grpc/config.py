@@ -65,6 +65,7 @@ class Settings(BaseSettings):
         description="secret under which phone numbers are remembered that had their signup grant; never to change",
     )
     signup_grant: int = Field(100, ge=0, le=10**9, description="coins for a new user, once per phone number ever")
+    withdrawal_min: int = Field(1000, ge=1, le=10**9, description="fewest coins that a host may withdraw at once")
 
     max_in_flight: int = Field(1024, ge=1, description="calls in flight; more are refused")
     max_message_bytes: int = Field(1024 * 1024, ge=1024, description="longest request")

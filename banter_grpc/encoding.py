@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from banter.v1 import user_pb2
+from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from banter_grpc import values
@@ -161,3 +161,27 @@ def _encode_personal(user: user_pb2.User, row: Profile) -> None:
         user.birth_date = row.birth_date
     if row.firebase_uid is not None:
         user.firebase_uid = row.firebase_uid
+
+
+def encode_earning(
+    kind: wallet_pb2.TransactionKind.ValueType,
+    *,
+    user_id: str,
+    transaction_id: str,
+    amount: int,
+    balance_after: int,
+    create_time: int,
+    subject_id: str = "",
+) -> wallet_pb2.Transaction:
+    """A movement of a user's earnings; `create_time` in microseconds since 1970."""
+    transaction = wallet_pb2.Transaction(
+        transaction_id=transaction_id,
+        user_id=user_id,
+        wallet=wallet_pb2.WALLET_KIND_EARNINGS,
+        kind=kind,
+        amount=amount,
+        balance_after=balance_after,
+        subject_id=subject_id,
+    )
+    values.set_timestamp(transaction.create_time, create_time)
+    return transaction

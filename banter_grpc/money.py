@@ -39,6 +39,11 @@ def transaction_id(*key: str) -> str:
     return str(uuid5(_TRANSACTIONS, "\n".join(key)))
 
 
+def withdrawal_id(actor_id: str, request_id: str) -> str:
+    """The id (UUIDv5) of the one withdrawal that a request can make."""
+    return transaction_id("withdrawal", actor_id, request_id.lower())
+
+
 def outcome_of(row: Remembered, asked: str) -> dict[str, Any]:
     """The stored outcome of a request whose fingerprint is `asked`.
 

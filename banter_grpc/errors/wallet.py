@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal
+from banter_grpc.errors import Refusal, wallet_withdrawals
 
 
 def payment_credited_otherwise() -> Refusal:
@@ -26,5 +26,5 @@ def request_id_reused() -> Refusal:
     )
 
 
-REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {}
+REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {**wallet_withdrawals.REMEMBERED}
 """The refusals that are remembered with a request_id: by their reason, what makes one of its stored variables."""

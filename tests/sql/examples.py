@@ -16,12 +16,19 @@ from banter_grpc.database.queries import (
     user_search,
     wallet,
 )
+from banter_grpc.database.queries import caller, keys, user, wallet, wallet_bonuses, wallet_withdrawals
 from banter_grpc.database.statement import Step
+from banter_grpc.values import LAST_ID, LAST_MICROS
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
 _BARE: Final = "00000000-0000-7000-8000-000000000002"
 _DELETED: Final = "00000000-0000-7000-8000-000000000003"
+_ADJUSTED: Final = "00000000-0000-7000-8000-000000000210"
+_PAID: Final = "00000000-0000-7000-8000-000000000211"
+_NEW: Final = "00000000-0000-7000-8000-000000000212"
+_EVER: Final = {"before_time": LAST_MICROS, "before_id": LAST_ID, "count": 10}
+_STATUSES: Final = ["pending", "approved", "paid"]
 
 ROWS: Final = f"""
 INSERT INTO users (
@@ -54,6 +61,24 @@ INSERT INTO user_activities (user_id, occur_time, id, type, data)
 VALUES ('{_FULL}', clock(), '{_FULL}', 'test.ping', '{{}}');
 INSERT INTO activity_totals (day, type, count) VALUES ('2026-01-01', 'test.ping', 1);
 INSERT INTO activity_tallies (day, type, id, count) VALUES ('2026-01-01', 'test.ping', '{_FULL}', 1);
+UPDATE users SET host_status = 'approved' WHERE id = '{_FULL}';
+SELECT post(
+    '{_ADJUSTED}', 'adjustment', '{_FULL}', NULL, '{_BARE}',
+    ARRAY[('{_FULL}', 'earnings', 5000, 0)::leg, ('{_FULL}', 'promotions', -5000, 0)::leg]
+);
+SELECT post(
+    '{_PAID}', 'withdrawal', '{_FULL}', '{_FULL}', '{_BARE}',
+    ARRAY[('{_FULL}', 'earnings', -1000, 0)::leg, ('{_FULL}', 'payouts', 1000, 0)::leg]
+);
+INSERT INTO withdrawals (
+    user_id, id, amount, status, create_time, reviewer_id, review_time, completer_id, end_time, transaction_id
+) VALUES ('{_FULL}', '{_FULL}', 1000, 'paid', clock(), '{_BARE}', clock(), '{_BARE}', clock(), '{_PAID}');
+INSERT INTO withdrawals (user_id, id, amount, create_time)
+VALUES ('{_FULL}', '{_BARE}', 1000, clock()), ('{_FULL}', '{_DELETED}', 1000, clock());
+INSERT INTO withdrawal_details (user_id, withdrawal_id, method, upi_id, note, payout_reference)
+VALUES ('{_FULL}', '{_FULL}', 'upi', 'full@upi', 'well sung', 'UTR1');
+INSERT INTO withdrawal_details (user_id, withdrawal_id, method, account_holder, account_number, bank_code)
+VALUES ('{_FULL}', '{_BARE}', 'bank_account', 'Full', '1234', 'ABCD0123456');
 """
 """For each table a row with every column, and one with no more than it must have."""
 
@@ -88,6 +113,31 @@ CALLS: Final[list[Step[object]]] = [
     caller.find_caller_by_firebase_uid(firebase_uid="full"),
     wallet.get_wallet(user_id=_FULL),
     wallet.purchase_coins(provider="p", payment_id="1", user_id=_FULL, coins=5, transaction_id=_FULL, actor_id=_BARE),
+    *[wallet_withdrawals.get_withdrawal(user_id=_FULL, withdrawal_id=id_) for id_ in (_FULL, _BARE, _DELETED)],
+    wallet_withdrawals.list_withdrawals(user_id=_FULL, statuses=_STATUSES, **_EVER),
+    wallet_withdrawals.list_withdrawals_by_status(status="paid", **_EVER),
+    wallet_withdrawals.request_withdrawal(
+        user_id=_FULL,
+        request_id=_FULL,
+        fingerprint="00" * 32,
+        withdrawal_id=_NEW,
+        amount=1000,
+        minimum=1000,
+        method="upi",
+        upi_id="full@upi",
+        account_holder=None,
+        account_number=None,
+        bank_code=None,
+    ),
+    wallet_bonuses.award_bonus(
+        user_id=_FULL,
+        rule="most-minutes",
+        period="2026-W47",
+        coins=50,
+        transaction_id=_NEW,
+        actor_id=_BARE,
+    ),
+    wallet_bonuses.list_bonuses(user_id=_FULL, **_EVER),
     keys.get_signing_key(purpose="pages"),
     user_data.get_end(user_id=_DELETED),
     user_data.get_end(user_id=_FULL),

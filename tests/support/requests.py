@@ -6,6 +6,8 @@ import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -61,6 +63,23 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     "banter.v1.UserService.DeactivateUser": lambda user_id: user_pb2.DeactivateUserRequest(user_id=user_id),
     "banter.v1.UserService.ReactivateUser": lambda user_id: user_pb2.ReactivateUserRequest(user_id=user_id),
     "banter.v1.UserService.GetUserStats": lambda _: user_pb2.GetUserStatsRequest(),
+    "banter.v1.WalletService.RequestWithdrawal": lambda _: wallet_pb2.RequestWithdrawalRequest(
+        request_id=str(uuid.uuid4()), amount=1000, payout_details=wallet_pb2.PayoutDetails(upi_id="asha@okbank")
+    ),
+    "banter.v1.WalletService.CancelWithdrawal": lambda _: wallet_pb2.CancelWithdrawalRequest(
+        withdrawal_id=str(uuid.uuid4())
+    ),
+    "banter.v1.WalletService.ListWithdrawals": lambda user_id: wallet_pb2.ListWithdrawalsRequest(user_id=user_id),
+    "banter.v1.WalletService.ReviewWithdrawal": lambda user_id: wallet_pb2.ReviewWithdrawalRequest(
+        user_id=user_id, withdrawal_id=str(uuid.uuid4()), status=wallet_pb2.WITHDRAWAL_STATUS_APPROVED
+    ),
+    "banter.v1.WalletService.CompleteWithdrawal": lambda user_id: wallet_pb2.CompleteWithdrawalRequest(
+        user_id=user_id, withdrawal_id=str(uuid.uuid4()), status=wallet_pb2.WITHDRAWAL_STATUS_FAILED
+    ),
+    "banter.v1.WalletService.AwardBonus": lambda user_id: wallet_pb2.AwardBonusRequest(
+        user_id=user_id, rule=f"rule-{next(_COUNT)}", period="2026-W47", coins=10
+    ),
+    "banter.v1.WalletService.ListBonuses": lambda user_id: wallet_pb2.ListBonusesRequest(user_id=user_id),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 

@@ -1,0 +1,195 @@
+"""What the database itself keeps of withdrawals and bonuses, against raw SQL of the service's role and of the owner."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from psycopg import errors
+
+STATUSES = ("pending", "approved", "paid", "rejected", "failed", "cancelled")
+NEXT = {"pending": {"approved", "rejected", "cancelled"}, "approved": {"paid", "failed"}}
+REVIEWED = "reviewer_id = coalesce(reviewer_id, %(admin)s), review_time = coalesce(review_time, clock())"
+COMPLETED = "completer_id = %(admin)s, end_time = clock()"
+COLUMNS = {
+    "pending": "status = 'pending'",
+    "approved": f"status = 'approved', {REVIEWED}",
+    "rejected": f"status = 'rejected', {REVIEWED}, end_time = clock()",
+    "cancelled": "status = 'cancelled', end_time = clock()",
+    "failed": f"status = 'failed', {COMPLETED}",
+    "paid": f"status = 'paid', {COMPLETED}, transaction_id = %(paid)s",
+}
+WHERE = "WHERE user_id = %(host)s AND id = %(withdrawal)s"
+
+
+class Ground:
+    """A host with earnings and a pending withdrawal, on a connection of the service, all of it undone at the end."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self.connection = connection
+        self.values = {name: uuid.uuid4() for name in ("host", "admin", "withdrawal", "earned", "paid")}
+        for name in ("host", "admin"):
+            number = f"+91{uuid.uuid4().int % 10**10:010d}"
+            self.do(
+                "INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)"
+                f" VALUES (%({name})s, '{number}', '+91', 'A', 'UTC', clock(), clock())"
+            )
+        self.post("earned", "bonus", "('earnings', 5000), ('promotions', -5000)")
+        self.post("paid", "withdrawal", "('earnings', -1000), ('payouts', 1000)")
+        self.do(
+            "INSERT INTO withdrawals (user_id, id, amount, create_time)"
+            " VALUES (%(host)s, %(withdrawal)s, 1000, clock())"
+        )
+        self.do(
+            "INSERT INTO withdrawal_details (user_id, withdrawal_id, method, upi_id)"
+            " VALUES (%(host)s, %(withdrawal)s, 'upi', 'a@b')"
+        )
+
+    def post(self, name: str, kind: str, legs: str) -> None:
+        self.do(
+            f"SELECT post(%({name})s, '{kind}', %(host)s, NULL, %(admin)s, array_agg((%(host)s, account, amount, 0)"
+            f"::leg)) FROM (VALUES {legs}) AS legs (account, amount)"
+        )
+
+    def do(self, statement: str) -> None:
+        self.connection.execute(statement.encode(), self.values)
+
+    def bring(self, status: str) -> None:
+        """Take the withdrawal to a status by what is allowed."""
+        if status in {"paid", "failed"}:
+            self.bring("approved")
+        if status != "pending":
+            self.do(f"UPDATE withdrawals SET {COLUMNS[status]} {WHERE}")
+
+
+@pytest.fixture
+def ground(service_url: str) -> Iterator[Ground]:
+    with psycopg.connect(service_url) as connection:
+        yield Ground(connection)
+        connection.rollback()
+
+
+@pytest.fixture
+def as_owner(owner_url: str) -> Iterator[Ground]:
+    with psycopg.connect(owner_url) as connection:
+        yield Ground(connection)
+        connection.rollback()
+
+
+@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("after", STATUSES)
+def test_a_withdrawal_goes_forward_and_ends_once(ground: Ground, status: str, after: str) -> None:
+    ground.bring(status)
+    change = f"UPDATE withdrawals SET {COLUMNS[after]} {WHERE}"
+    if after in NEXT.get(status, ()):
+        ground.do(change)
+        return
+    with pytest.raises(errors.CheckViolation) as caught:
+        ground.do(change)
+    assert caught.value.diag.constraint_name == "withdrawals_forward"
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "constraint"),
+    [
+        ("pending", "status = 'approved'", "withdrawals_reviewer_id_check"),
+        (
+            "pending",
+            "status = 'approved', reviewer_id = user_id, review_time = clock()",
+            "withdrawals_reviewer_id_check",
+        ),
+        ("pending", "status = 'cancelled'", "withdrawals_end_time_check"),
+        ("pending", "reviewer_id = %(admin)s, review_time = clock()", "withdrawals_forward"),
+        (
+            "approved",
+            "status = 'paid', completer_id = %(admin)s, end_time = clock()",
+            "withdrawals_transaction_id_check",
+        ),
+        ("approved", "status = 'failed', end_time = clock()", "withdrawals_completer_id_check"),
+        ("approved", "status = 'failed', end_time = clock(), completer_id = user_id", "withdrawals_completer_id_check"),
+        (
+            "approved",
+            "status = 'failed', end_time = clock(), completer_id = %(admin)s, review_time = review_time + '1 s'",
+            "withdrawals_forward",
+        ),
+    ],
+)
+def test_a_status_comes_with_all_that_it_says(ground: Ground, status: str, change: str, constraint: str) -> None:
+    ground.bring(status)
+    with pytest.raises(errors.CheckViolation) as caught:
+        ground.do(f"UPDATE withdrawals SET {change} {WHERE}")
+    assert caught.value.diag.constraint_name == constraint
+
+
+def test_a_payout_pays_one_withdrawal(ground: Ground) -> None:
+    ground.bring("paid")
+    ground.values["withdrawal"] = uuid.uuid4()
+    ground.do(
+        "INSERT INTO withdrawals (user_id, id, amount, create_time) VALUES (%(host)s, %(withdrawal)s, 1000, clock())"
+    )
+    with pytest.raises(errors.UniqueViolation):
+        ground.bring("paid")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO withdrawals (user_id, id, amount, status, create_time) SELECT id, id, 1, 'paid', now() FROM users",
+        f"UPDATE withdrawals SET amount = 2000 {WHERE}",
+        f"UPDATE withdrawals SET user_id = %(admin)s {WHERE}",
+        f"UPDATE withdrawals SET create_time = clock() {WHERE}",
+        f"DELETE FROM withdrawals {WHERE}",
+        "TRUNCATE withdrawals CASCADE",
+        "UPDATE withdrawal_details SET upi_id = 'thief@bank' WHERE user_id = %(host)s",
+        "DELETE FROM withdrawal_details WHERE user_id = %(host)s",
+        "UPDATE host_bonuses SET coins = 1",
+        "DELETE FROM host_bonuses",
+        "TRUNCATE host_bonuses",
+    ],
+)
+def test_the_service_may_not(ground: Ground, statement: str) -> None:
+    with pytest.raises(errors.InsufficientPrivilege):
+        ground.do(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        (f"UPDATE withdrawals SET amount = 2000 {WHERE}", "withdrawals_forward"),
+        (f"UPDATE withdrawals SET status = 'cancelled', end_time = clock(), amount = 1 {WHERE}", "withdrawals_forward"),
+        (f"DELETE FROM withdrawals {WHERE}", "withdrawals_append_only"),
+        ("TRUNCATE withdrawals CASCADE", "withdrawals_append_only"),
+        ("UPDATE host_bonuses SET coins = 1", "host_bonuses_append_only"),
+        ("DELETE FROM host_bonuses", "host_bonuses_append_only"),
+        ("TRUNCATE host_bonuses", "host_bonuses_append_only"),
+    ],
+)
+def test_its_owner_may_not_either(as_owner: Ground, statement: str, constraint: str) -> None:
+    with pytest.raises(errors.IntegrityError) as caught:
+        as_owner.do(statement)
+    assert caught.value.diag.constraint_name == constraint
+
+
+def test_a_host_has_one_bonus_of_a_rule_and_period(ground: Ground) -> None:
+    bonus = (
+        "INSERT INTO host_bonuses (user_id, rule, period, coins, transaction_id, create_time)"
+        " VALUES (%(host)s, 'tests', '2026-W47', 5000, %({})s, clock())"
+    )
+    ground.do(bonus.format("earned"))
+    with pytest.raises(errors.UniqueViolation):
+        ground.do(bonus.format("paid"))
+
+
+def test_payout_details_go_with_their_person_and_the_withdrawal_stays(ground: Ground) -> None:
+    ground.do(
+        "UPDATE users SET phone_number = NULL, country_code = NULL, full_name = NULL, timezone = NULL,"
+        " is_active = FALSE, delete_time = clock() WHERE id = %(host)s"
+    )
+    left = ground.connection.execute(
+        "SELECT count(withdrawals.id), count(withdrawal_details.user_id) FROM withdrawals"
+        " LEFT JOIN withdrawal_details USING (user_id) WHERE user_id = %(host)s",
+        ground.values,
+    ).fetchone()
+    assert left == (1, 0)
