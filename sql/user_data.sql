@@ -174,3 +174,36 @@ SELECT to_jsonb(user_activities)::text AS record
 FROM user_activities
 WHERE user_id = $user_id::uuid
 ORDER BY occur_time, id;
+
+-- name: export_withdrawals :many
+-- What a host asked to have paid out, and what came of it. No row: nothing.
+-- row: record
+-- way: own
+-- index: withdrawals_pkey
+-- not null: record
+SELECT to_jsonb(withdrawals)::text AS record
+FROM withdrawals
+WHERE user_id = $user_id::uuid
+ORDER BY id;
+
+-- name: export_withdrawal_details :many
+-- Where a host's withdrawals were to go. No row: there was none.
+-- row: record
+-- way: own
+-- index: withdrawal_details_pkey
+-- not null: record
+SELECT to_jsonb(withdrawal_details)::text AS record
+FROM withdrawal_details
+WHERE user_id = $user_id::uuid
+ORDER BY withdrawal_id;
+
+-- name: export_host_bonuses :many
+-- The bonuses that a host was given. No row: none.
+-- row: record
+-- way: own
+-- index: host_bonuses_pkey
+-- not null: record
+SELECT to_jsonb(host_bonuses)::text AS record
+FROM host_bonuses
+WHERE user_id = $user_id::uuid
+ORDER BY rule, period;

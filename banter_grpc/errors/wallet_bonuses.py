@@ -5,11 +5,6 @@ from __future__ import annotations
 from banter_grpc.errors import Refusal
 
 
-def host_not_approved() -> Refusal:
-    """The user is no host."""
-    return Refusal("HOST_NOT_APPROVED", "is no approved host; verify the user as a host first", field="user_id")
-
-
 def bonus_period_invalid() -> Refusal:
     """There is no such day, month or week."""
     return Refusal(

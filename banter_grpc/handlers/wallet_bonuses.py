@@ -14,6 +14,7 @@ from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_bonuses as queries
 from banter_grpc.encoding import encode_earning
 from banter_grpc.errors import user as user_errors
+from banter_grpc.errors import user_hosts as host_errors
 from banter_grpc.errors import wallet_bonuses as errors
 from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
@@ -48,7 +49,9 @@ class BonusHandler:
             key=request.user_id,
         )
         if row is None:
-            raise errors.host_not_approved() if found else user_errors.user_not_found(request.user_id)
+            raise (
+                host_errors.host_not_approved(request.user_id) if found else user_errors.user_not_found(request.user_id)
+            )
         if row.coins != request.coins:
             raise errors.bonus_awarded_otherwise()
         transaction = encode_earning(

@@ -134,7 +134,7 @@ async def erase(banter: Running, account: Account) -> None:
     """Delete the account once it is in full use."""
     while account.answered < 5 * CALLERS:
         await asyncio.sleep(0.005)
-    request = user_pb2.DeleteUserRequest(user_id=account.user.user_id)
+    request = user_pb2.DeleteUserRequest(user_id=account.user.user_id, forfeit_balance=True)
     await banter.users.DeleteUser(request, metadata=banter.as_user(account.user.user_id))
     account.gone.set()
 

@@ -15,8 +15,9 @@ from banter_grpc.database.queries import (
     user_notifications,
     user_search,
     wallet,
+    wallet_bonuses,
+    wallet_withdrawals,
 )
-from banter_grpc.database.queries import caller, keys, user, wallet, wallet_bonuses, wallet_withdrawals
 from banter_grpc.database.statement import Step
 from banter_grpc.values import LAST_ID, LAST_MICROS
 
@@ -143,6 +144,9 @@ CALLS: Final[list[Step[object]]] = [
     user_data.get_end(user_id=_FULL),
     user_data.export_users(user_id=_FULL),
     user_data.export_wallets(user_id=_FULL),
+    user_data.export_withdrawals(user_id=_FULL),
+    user_data.export_host_bonuses(user_id=_BARE),
+    user_data.export_withdrawal_details(user_id=_FULL),
     user_data.export_presence(user_id=_FULL),
     user_data.export_hosts(user_id=_FULL),
     user_data.export_host_verifications(user_id=_FULL),

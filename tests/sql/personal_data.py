@@ -23,6 +23,9 @@ KEPT: Final[dict[str, str]] = {
     "entries.user_id": "the history of money stays, without a name",
     "earnings.user_id": "the history of money stays, without a name",
     "payments.user_id": "a payment stays credited once",
+    "withdrawals.user_id": "the history of money stays, without a name",
+    "withdrawals.reviewer_id": "who decided, for the history of money",
+    "host_bonuses.user_id": "a bonus stays given once",
     "host_verifications.reviewer_id": "who decided, for as long as the applicant is there",
 }
 """Columns that refer to users: their rows outlive the person. Such a row says nothing about him but his id."""

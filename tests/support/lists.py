@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import psycopg
-from banter.v1 import options_pb2, user_pb2
+from banter.v1 import options_pb2, user_pb2, wallet_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from tests.support import contract
 from tests.support.harness import Metadata, Running
+from tests.support.money import award, new_withdrawal
 from tests.support.paging import PAGING, ROWS, Subject
 from tests.support.requests import unprepared
 
@@ -59,6 +60,18 @@ async def _new_counts(banter: Running, _user_id: str, count: int) -> None:
     )
 
 
+async def _new_bonuses(banter: Running, user_id: str, count: int) -> None:
+    await banter.set_columns(user_id, host_status="approved")
+    for _ in range(count):
+        await award(banter, user_id, 1000, rule=f"r{uuid.uuid4().hex}")
+
+
+async def _new_withdrawals(banter: Running, user_id: str, count: int) -> None:
+    await _new_bonuses(banter, user_id, count)
+    for _ in range(count):
+        await new_withdrawal(banter, user_id)
+
+
 LISTS: dict[str, Listing] = {
     "banter.v1.UserService.ListUsers": Listing(
         add=_new_users,
@@ -98,6 +111,25 @@ LISTS: dict[str, Listing] = {
         ),
         id_of=lambda count: f"{count.date}/{count.type}",
         other=lambda _: user_pb2.GetActivityStatsRequest(start_date="2026-01-02", end_date="2026-12-31"),
+    ),
+    "banter.v1.WalletService.ListWithdrawals": Listing(
+        add=_new_withdrawals,
+        expected=lambda banter, user_id: ids(
+            banter, "SELECT id FROM withdrawals WHERE user_id = %s ORDER BY create_time DESC, id DESC", user_id
+        ),
+        id_of=lambda withdrawal: withdrawal.withdrawal_id,
+        other=lambda user_id: wallet_pb2.ListWithdrawalsRequest(
+            user_id=user_id, status=wallet_pb2.WITHDRAWAL_STATUS_PENDING
+        ),
+    ),
+    "banter.v1.WalletService.ListBonuses": Listing(
+        add=_new_bonuses,
+        expected=lambda banter, user_id: ids(
+            banter,
+            "SELECT transaction_id FROM host_bonuses WHERE user_id = %s ORDER BY create_time DESC, transaction_id DESC",
+            user_id,
+        ),
+        id_of=lambda bonus: bonus.transaction_id,
     ),
 }
 """By the RPC's full name. A new list needs one here."""

@@ -42,17 +42,25 @@ def hold(banter: Running, user_id: str, kind: str, coins: int) -> None:
             " WHERE user_id = %(user)s AND kind = %(kind)s",
             {"user": user_id, "kind": kind, "coins": coins},
         )
+
+
 def award(banter: Running, user_id: str, coins: int, *, rule: str = "tests", period: str = "2026-W47"):
     """A bonus of so many coins."""
     request = wallet_pb2.AwardBonusRequest(user_id=user_id, rule=rule, period=period, coins=coins)
     return banter.wallets.AwardBonus(request, metadata=banter.as_service)
+
+
 async def new_host(banter: Running, earnings: int = 0) -> str:
     """The id of a new host who has so many coins in his earnings."""
     user_id = (await banter.new_user(host_status="approved")).user_id
     if earnings:
         await award(banter, user_id, earnings)
     return user_id
+
+
 UPI = wallet_pb2.PayoutDetails(upi_id="asha@okbank")
+
+
 def request_withdrawal(
     banter: Running,
     user_id: str,
@@ -65,13 +73,19 @@ def request_withdrawal(
         request_id=request_id or str(uuid.uuid4()), amount=amount, payout_details=payout_details
     )
     return banter.wallets.RequestWithdrawal(request, metadata=banter.as_user(user_id))
+
+
 async def new_withdrawal(banter: Running, user_id: str, amount: int = 1000) -> str:
     """The id of a new withdrawal of a user, pending."""
     return (await request_withdrawal(banter, user_id, amount)).withdrawal.withdrawal_id
+
+
 def cancel_withdrawal(banter: Running, user_id: str, withdrawal_id: str):
     """A user takes a withdrawal back."""
     request = wallet_pb2.CancelWithdrawalRequest(withdrawal_id=withdrawal_id)
     return banter.wallets.CancelWithdrawal(request, metadata=banter.as_user(user_id))
+
+
 def review_withdrawal(
     banter: Running, admin_id: str, user_id: str, withdrawal_id: str, status: str = "APPROVED", note: str = ""
 ):
@@ -80,6 +94,8 @@ def review_withdrawal(
         user_id=user_id, withdrawal_id=withdrawal_id, status=f"WITHDRAWAL_STATUS_{status}", note=note
     )
     return banter.wallets.ReviewWithdrawal(request, metadata=banter.as_user(admin_id))
+
+
 def complete_withdrawal(
     banter: Running, user_id: str, withdrawal_id: str, status: str = "PAID", payout_reference: str = "UTR1"
 ):
@@ -91,6 +107,8 @@ def complete_withdrawal(
         payout_reference=payout_reference,
     )
     return banter.wallets.CompleteWithdrawal(request, metadata=banter.as_service)
+
+
 async def earnings_of(banter: Running, user_id: str) -> tuple[int, int]:
     """What of a host's earnings is available and held, once it is checked against his entries and withdrawals."""
     async with await psycopg.AsyncConnection.connect(banter.owner_url) as connection:
@@ -107,6 +125,7 @@ async def earnings_of(banter: Running, user_id: str) -> tuple[int, int]:
             FROM wallets WHERE user_id = %(id)s AND kind = 'earnings'
             """,
             {"id": user_id},
+        )
         row = await cursor.fetchone()
     assert row is not None
     available, held, entries, open_ = row

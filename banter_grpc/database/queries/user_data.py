@@ -23,7 +23,8 @@ class GetEndRow(NamedTuple):
 
 class Record(NamedTuple):
     """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings, export_payments,
-    export_presence, export_hosts, export_host_verifications, export_notifications and export_user_activities.
+    export_presence, export_hosts, export_host_verifications, export_notifications, export_user_activities,
+    export_withdrawals, export_withdrawal_details and export_host_bonuses.
     """
 
     record: str
@@ -334,3 +335,66 @@ ORDER BY occur_time, id
 def export_user_activities(*, user_id: str) -> Step[list[Record]]:
     """What a user did. No row: nothing in 13 months."""
     return Step(EXPORT_USER_ACTIVITIES, (user_id,))
+
+
+EXPORT_WITHDRAWALS: Final[Statement[list[Record]]] = Statement(
+    name="export_withdrawals",
+    sql="""-- export_withdrawals
+SELECT to_jsonb(withdrawals)::text AS record
+FROM withdrawals
+WHERE user_id = $1::uuid
+ORDER BY id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_withdrawals(*, user_id: str) -> Step[list[Record]]:
+    """What a host asked to have paid out, and what came of it. No row: nothing."""
+    return Step(EXPORT_WITHDRAWALS, (user_id,))
+
+
+EXPORT_WITHDRAWAL_DETAILS: Final[Statement[list[Record]]] = Statement(
+    name="export_withdrawal_details",
+    sql="""-- export_withdrawal_details
+SELECT to_jsonb(withdrawal_details)::text AS record
+FROM withdrawal_details
+WHERE user_id = $1::uuid
+ORDER BY withdrawal_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_withdrawal_details(*, user_id: str) -> Step[list[Record]]:
+    """Where a host's withdrawals were to go. No row: there was none."""
+    return Step(EXPORT_WITHDRAWAL_DETAILS, (user_id,))
+
+
+EXPORT_HOST_BONUSES: Final[Statement[list[Record]]] = Statement(
+    name="export_host_bonuses",
+    sql="""-- export_host_bonuses
+SELECT to_jsonb(host_bonuses)::text AS record
+FROM host_bonuses
+WHERE user_id = $1::uuid
+ORDER BY rule, period
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_host_bonuses(*, user_id: str) -> Step[list[Record]]:
+    """The bonuses that a host was given. No row: none."""
+    return Step(EXPORT_HOST_BONUSES, (user_id,))

@@ -1,5 +1,5 @@
 -- Bonuses: one per host, rule and period.
--- depends: 0033_idempotency
+-- depends: 0020_withdrawals
 
 CREATE TABLE host_bonuses (
     user_id uuid NOT NULL,

@@ -1,5 +1,5 @@
 -- Withdrawals: a host's earnings on their way out, and apart from them what is personal about each.
--- depends: 0033_idempotency
+-- depends: 0019_user_words
 
 -- While it is open (pending, approved) its amount is held in the earnings wallet. It ends once, in one of four ways.
 CREATE TABLE withdrawals (
