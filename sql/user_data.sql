@@ -179,12 +179,12 @@ ORDER BY occur_time, id;
 -- What a host asked to have paid out, and what came of it. No row: nothing.
 -- row: record
 -- way: own
--- index: withdrawals_pkey
+-- index: withdrawals_user_id_create_time_idx
 -- not null: record
 SELECT to_jsonb(withdrawals)::text AS record
 FROM withdrawals
 WHERE user_id = $user_id::uuid
-ORDER BY id;
+ORDER BY create_time, id;
 
 -- name: export_withdrawal_details :many
 -- Where a host's withdrawals were to go. No row: there was none.
@@ -201,9 +201,9 @@ ORDER BY withdrawal_id;
 -- The bonuses that a host was given. No row: none.
 -- row: record
 -- way: own
--- index: host_bonuses_pkey
+-- index: host_bonuses_user_id_create_time_idx
 -- not null: record
 SELECT to_jsonb(host_bonuses)::text AS record
 FROM host_bonuses
 WHERE user_id = $user_id::uuid
-ORDER BY rule, period;
+ORDER BY create_time, transaction_id;

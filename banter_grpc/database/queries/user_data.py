@@ -343,7 +343,7 @@ EXPORT_WITHDRAWALS: Final[Statement[list[Record]]] = Statement(
 SELECT to_jsonb(withdrawals)::text AS record
 FROM withdrawals
 WHERE user_id = $1::uuid
-ORDER BY id
+ORDER BY create_time, id
 """,
     row=Record._make,
     answer=all_rows,
@@ -385,7 +385,7 @@ EXPORT_HOST_BONUSES: Final[Statement[list[Record]]] = Statement(
 SELECT to_jsonb(host_bonuses)::text AS record
 FROM host_bonuses
 WHERE user_id = $1::uuid
-ORDER BY rule, period
+ORDER BY create_time, transaction_id
 """,
     row=Record._make,
     answer=all_rows,
