@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from banter_grpc.errors import Refusal, wallet_withdrawals
+from banter_grpc.errors import Refusal, wallet_subscriptions
 
 
 def payment_credited_otherwise() -> Refusal:
@@ -27,4 +28,18 @@ def request_id_reused() -> Refusal:
 
 
 REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {**wallet_withdrawals.REMEMBERED}
+def coins_insufficient(available: int, needed: int) -> Refusal:
+    """The user has fewer coins than something costs."""
+    return Refusal(
+        "COINS_INSUFFICIENT",
+        f"this costs {needed} coins, and {available} are available; buy some first",
+        available=str(available),
+        needed=str(needed),
+    )
+
+
+REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {
+    "COINS_INSUFFICIENT": coins_insufficient,
+    **wallet_subscriptions.REMEMBERED,
+}
 """The refusals that are remembered with a request_id: by their reason, what makes one of its stored variables."""

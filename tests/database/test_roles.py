@@ -47,9 +47,18 @@ GRANTS = {
     ("presence", "INSERT"),
     ("presence", "SELECT"),
     ("presence", "UPDATE"),
+    ("plans", "SELECT"),
     ("profiles", "SELECT"),
     ("signup_grants", "INSERT"),
     ("signup_grants", "SELECT"),
+    ("subscription_periods", "INSERT"),
+    ("subscription_periods", "SELECT"),
+    ("subscriptions", "INSERT"),
+    ("subscriptions", "SELECT"),
+    *(
+        ("subscriptions", f"UPDATE ({column})")
+        for column in ("auto_renew", "cancel_time", "end_time", "place", "try_time", "update_time")
+    ),
     ("transactions", "SELECT"),
     ("wallets", "SELECT"),
     ("wallets", "UPDATE (available)"),

@@ -18,6 +18,7 @@ from banter_grpc.database.queries import (
     wallet_bonuses,
     wallet_withdrawals,
 )
+from banter_grpc.database.queries import caller, keys, user, wallet, wallet_subscriptions
 from banter_grpc.database.statement import Step
 from banter_grpc.values import LAST_ID, LAST_MICROS
 
@@ -30,6 +31,10 @@ _PAID: Final = "00000000-0000-7000-8000-000000000211"
 _NEW: Final = "00000000-0000-7000-8000-000000000212"
 _EVER: Final = {"before_time": LAST_MICROS, "before_id": LAST_ID, "count": 10}
 _STATUSES: Final = ["pending", "approved", "paid"]
+_PURCHASE: Final = "00000000-0000-7000-8000-000000000004"
+_PAYMENT: Final = "00000000-0000-7000-8000-000000000005"
+_RENEWAL: Final = "00000000-0000-7000-8000-000000000006"
+_OTHER: Final = "00000000-0000-7000-8000-000000000007"
 
 ROWS: Final = f"""
 INSERT INTO users (
@@ -52,6 +57,22 @@ INSERT INTO hosts (user_id, create_time) VALUES ('{_BARE}', clock());
 INSERT INTO host_verifications (user_id, id, status, note, create_time, reviewer_id, review_note, review_time)
 VALUES ('{_FULL}', '{_FULL}', 'approved', 'please', clock(), '{_BARE}', 'fine', clock());
 INSERT INTO host_verifications (user_id, id, status, create_time) VALUES ('{_BARE}', '{_BARE}', 'pending', clock());
+SELECT post('{_PURCHASE}', 'purchase', '{_FULL}', NULL, '{_FULL}', ARRAY[
+    ('{_FULL}', 'coins', 1000, 0)::leg, ('{_FULL}', 'payment_provider', -1000, 0)::leg
+]);
+SELECT post('{_PAYMENT}', 'subscription', '{_FULL}', '{_FULL}', '{_FULL}', ARRAY[
+    ('{_FULL}', 'coins', -299, 0)::leg, ('{_FULL}', 'platform_revenue', 299, 0)::leg
+]);
+WITH charged AS (
+    INSERT INTO subscription_periods (
+        user_id, place, subscription_id, plan_id, coins, transaction_id, anchor, months, number, end_time
+    )
+    SELECT '{_FULL}', 1, '{_FULL}', 'monthly', 299, '{_PAYMENT}', anchor, 1, 0, period_start(anchor, 1, 1)
+    FROM (SELECT clock() - interval '40 days' AS anchor) AS started
+    RETURNING user_id, subscription_id, plan_id, place, anchor, end_time
+)
+INSERT INTO subscriptions (user_id, id, plan_id, auto_renew, place, end_time, create_time, update_time)
+SELECT user_id, subscription_id, plan_id, TRUE, place, end_time, anchor, anchor FROM charged;
 INSERT INTO signing_keys (purpose, secret, create_time) VALUES ('pages', sha256('key'), clock());
 INSERT INTO notifications (user_id, id, type, title, body, data, read_time, create_time)
 VALUES ('{_FULL}', '{_FULL}', 'test.ping', 'Hello', '', '{{}}', clock(), clock()),
@@ -140,6 +161,22 @@ CALLS: Final[list[Step[object]]] = [
     ),
     wallet_bonuses.list_bonuses(user_id=_FULL, **_EVER),
     user_data.export_host_bonuses(user_id=_FULL),
+    wallet.purchase_coins(provider="p", payment_id="2", user_id=_BARE, coins=999, transaction_id=_BARE, actor_id=_BARE),
+    wallet_subscriptions.subscribe(
+        user_id=_BARE,
+        request_id=_FULL,
+        fingerprint="00" * 32,
+        transaction_id=_OTHER,
+        subscription_id=_BARE,
+        plan_id="monthly",
+    ),
+    wallet_subscriptions.list_due_subscriptions(most=10),
+    wallet_subscriptions.renew_subscription(
+        user_id=_FULL, subscription_id=_FULL, place=1, transaction_id=_RENEWAL, actor_id=_FULL
+    ),
+    wallet_subscriptions.get_subscription(user_id=_FULL),
+    wallet_subscriptions.end_period(transaction_id=_OTHER),
+    wallet_subscriptions.get_subscription(user_id=_BARE),
     keys.get_signing_key(purpose="pages"),
     user_data.get_end(user_id=_DELETED),
     user_data.get_end(user_id=_FULL),

@@ -6,6 +6,8 @@ import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -78,6 +80,11 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         user_id=user_id, rule=f"rule-{next(_COUNT)}", period="2026-W47", coins=10
     ),
     "banter.v1.WalletService.ListBonuses": lambda user_id: wallet_pb2.ListBonusesRequest(user_id=user_id),
+    "banter.v1.WalletService.Subscribe": lambda _: wallet_pb2.SubscribeRequest(
+        plan_id="monthly", request_id=str(uuid.uuid4())
+    ),
+    "banter.v1.WalletService.CancelSubscription": lambda _: wallet_pb2.CancelSubscriptionRequest(),
+    "banter.v1.WalletService.GetSubscription": lambda user_id: wallet_pb2.GetSubscriptionRequest(user_id=user_id),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 
