@@ -1,0 +1,415 @@
+"""Renewal of subscriptions: charged once, in time or not at all, whoever runs it and whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from functools import partial
+
+import psycopg
+import pytest
+from banter.v1 import wallet_pb2
+
+from banter_grpc.database.database import Database, PoolSettings
+from banter_grpc.database.queries import wallet as wallet_queries
+from banter_grpc.database.queries import wallet_subscriptions as queries
+from banter_grpc.jobs import subscriptions
+from banter_grpc.jobs.subscriptions import renew
+from tests.conftest import NewDatabase
+from tests.support.harness import Running, refused, running
+from tests.support.money import credit, wallet_of
+from tests.support.subscriptions import (
+    Moment,
+    Period,
+    StopClock,
+    at,
+    cancel,
+    periods_of,
+    rich_user,
+    stop_clock,
+    subscribe,
+    subscription_of,
+    time_of,
+)
+
+ACTIVE = wallet_pb2.SUBSCRIPTION_STATUS_ACTIVE
+CANCELLED = wallet_pb2.SUBSCRIPTION_STATUS_CANCELLED
+OVERDUE = wallet_pb2.SUBSCRIPTION_STATUS_OVERDUE
+ENDED = wallet_pb2.SUBSCRIPTION_STATUS_ENDED
+
+
+@pytest.fixture
+def clock_at(owner_url: str, move_clock: Callable[[float], None]) -> StopClock:
+    """Stops time in the worker's database until the test ends."""
+    return partial(stop_clock, owner_url)
+
+
+async def renewed(banter: Running, user_id: str) -> list[Period]:
+    """The user's periods after a run of the job."""
+    await renew(banter.server.database)
+    return periods_of(banter, user_id)
+
+
+async def subscriber(banter: Running, clock_at: StopClock, moment: Moment, coins: int = 10_000) -> str:
+    """A user with so many coins, who subscribes for a month at that moment."""
+    user = await rich_user(banter, coins)
+    clock_at(moment)
+    await subscribe(banter, user)
+    return user
+
+
+async def end_period(banter: Running, user_id: str, transaction_id: str) -> bool:
+    """Ends a period as a refund of its transaction does, in a unit that has locked the wallet."""
+    _, row = await banter.server.database.run(
+        wallet_queries.lock_wallet(user_id=user_id, kind="coins"),
+        queries.end_period(transaction_id=transaction_id),
+    )
+    assert row is not None
+    return row.had_time_left
+
+
+class TestRenewal:
+    async def test_it_is_charged_from_24_hours_before_the_end_once(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-27 09:59:59.999999")
+        assert len(await renewed(banter, user)) == 1
+        clock_at("2031-02-27 10:00")
+        assert len(await renewed(banter, user)) == 2
+        assert len(await renewed(banter, user)) == 2
+        assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+    async def test_periods_are_counted_from_the_anchor_and_follow_each_other(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        ends = ["2031-02-28 10:00", "2031-03-31 10:00", "2031-04-30 10:00", "2031-05-31 10:00"]
+        for end in ends[:-1]:
+            clock_at(str(at(end) - datetime.timedelta(hours=12))[:19])
+            await renew(banter.server.database)
+        periods = periods_of(banter, user)
+        assert [period.end for period in periods] == [at(end) for end in ends]
+        assert [period.start for period in periods] == [at("2031-01-31 10:00"), *(at(end) for end in ends[:-1])]
+        assert [period.number for period in periods] == [0, 1, 2, 3]
+
+    async def test_premium_and_period_are_right_on_both_sides_of_a_boundary(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        await renew(banter.server.database)
+        for moment, number in [("2031-02-28 09:59:59.999999", 0), ("2031-02-28 10:00", 1)]:
+            clock_at(moment)
+            answer = await subscription_of(banter, user)
+            assert (answer.is_premium, answer.subscription.period.number) == (True, number)
+            assert time_of(answer.subscription.paid_until_time) == at("2031-03-31 10:00")
+
+    async def test_its_price_is_the_plans_at_the_charge(self, banter: Running, clock_at: StopClock) -> None:
+        user = await rich_user(banter, 1000)
+        with psycopg.connect(banter.owner_url, autocommit=True) as owner:
+            owner.execute("INSERT INTO plans (id, coins, months) VALUES ('test_price', 50, 1)")
+            clock_at("2031-01-31 10:00")
+            await subscribe(banter, user, "test_price")
+            owner.execute("UPDATE plans SET coins = 60, is_active = FALSE WHERE id = 'test_price'")
+        clock_at("2031-02-28 00:00")
+        await renew(banter.server.database)
+        assert (await wallet_of(banter, user)).coins.available == 1000 - 50 - 60
+
+    async def test_two_runners_at_once_charge_once(self, banter: Running, clock_at: StopClock) -> None:
+        users = [await subscriber(banter, clock_at, "2031-01-31 10:00") for _ in range(10)]
+        clock_at("2031-02-28 00:00")
+        other = Database(PoolSettings(url=banter.server._settings.database_url.get_secret_value(), size=4, min_size=1))
+        await other.open()
+        try:
+            async with asyncio.timeout(30):
+                await asyncio.gather(*(renew(database) for database in (banter.server.database, other) * 3))
+        finally:
+            await other.close()
+        for user in users:
+            assert len(periods_of(banter, user)) == 2
+            assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+    async def test_it_says_with_how_many_it_dealt_and_takes_a_batch_at_a_time(
+        self, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = new_database()
+        async with running(database.owner_url, database.service_url) as banter:
+            clock_at = partial(stop_clock, database.owner_url)
+            users = [await subscriber(banter, clock_at, "2031-01-31 10:00", 500) for _ in range(2)]
+            users += [await subscriber(banter, clock_at, "2031-01-31 10:00", 600) for _ in range(3)]
+            clock_at("2031-02-28 00:00")
+            monkeypatch.setattr(subscriptions, "BATCH", 3)
+            assert [await renew(banter.server.database) for _ in range(3)] == [3, 2, 0]
+            assert [len(periods_of(banter, user)) for user in users] == [1, 1, 2, 2, 2]
+
+    async def test_one_that_was_cancelled_is_not_charged(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        await cancel(banter, user)
+        for moment in ("2031-02-28 00:00", "2031-03-05 00:00"):
+            clock_at(moment)
+            assert len(await renewed(banter, user)) == 1
+
+    async def test_one_that_is_cancelled_after_the_charge_runs_to_the_end_of_it(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        await renew(banter.server.database)
+        assert (await cancel(banter, user)).subscription.status == CANCELLED
+        clock_at("2031-03-31 09:59:59.999999")
+        assert (await subscription_of(banter, user)).is_premium
+        assert len(await renewed(banter, user)) == 2
+
+
+class TestRefusedRenewal:
+    async def test_it_is_tried_again_until_the_coins_are_there(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00", 500)
+        for moment in ("2031-02-27 10:00", "2031-02-28 09:00"):
+            clock_at(moment)
+            assert len(await renewed(banter, user)) == 1
+        await credit(banter, user, 98)
+        clock_at("2031-02-28 09:59:59.999999")
+        _, second = await renewed(banter, user)
+        assert (second.number, second.start) == (1, at("2031-02-28 10:00"))
+        assert (await wallet_of(banter, user)).coins.available == 0
+
+    async def test_at_the_end_it_lapses_whether_or_not_a_job_says_so(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00", 500)
+        clock_at("2031-02-28 00:00")
+        await renew(banter.server.database)
+        assert (await subscription_of(banter, user)).subscription.status == ACTIVE
+        await credit(banter, user, 1000)
+        clock_at("2031-02-28 10:00")
+        derived = await subscription_of(banter, user)
+        assert (derived.is_premium, derived.subscription.status, derived.subscription.auto_renew) == (
+            False,
+            ENDED,
+            False,
+        )
+        assert (await refused(cancel(banter, user))).reason == "SUBSCRIPTION_NOT_FOUND"
+        assert len(await renewed(banter, user)) == 1
+        assert await subscription_of(banter, user) == derived
+
+    async def test_who_subscribes_again_after_that_is_charged_once_a_month(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00", 500)
+        clock_at("2031-02-28 00:00")
+        await renew(banter.server.database)
+        await credit(banter, user, 1000)
+        clock_at("2031-02-28 10:00")
+        await subscribe(banter, user)
+        assert len(await renewed(banter, user)) == 2
+        clock_at("2031-03-28 00:00")
+        assert [period.number for period in await renewed(banter, user)] == [0, 0, 1]
+
+    async def test_who_is_deactivated_is_not_charged_until_he_is_back(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        back, gone = [await subscriber(banter, clock_at, "2031-01-31 10:00") for _ in range(2)]
+        for user in (back, gone):
+            await banter.set_columns(user, is_active=False)
+        clock_at("2031-02-28 00:00")
+        assert [len(await renewed(banter, user)) for user in (back, gone)] == [1, 1]
+        await banter.set_columns(back, is_active=True)
+        assert [len(await renewed(banter, user)) for user in (back, gone)] == [2, 1]
+        await banter.set_columns(gone, is_active=True)
+        clock_at("2031-02-28 10:00")
+        assert len(await renewed(banter, gone)) == 1
+        assert (await subscription_of(banter, gone)).subscription.status == ENDED
+
+    async def test_who_is_erased_is_not_charged_and_not_looked_at_for_ever(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        await banter.set_columns(
+            user,
+            is_active=False,
+            delete_time=datetime.datetime.now(datetime.UTC),
+            **dict.fromkeys(("phone_number", "country_code", "full_name", "timezone")),
+        )
+        for moment in ("2031-02-28 00:00", "2031-02-28 10:00"):
+            clock_at(moment)
+            assert len(await renewed(banter, user)) == 1
+        due = await banter.server.database.run(queries.list_due_subscriptions(most=10_000))
+        assert user not in {row.user_id for row in due}
+
+
+class TestDowntime:
+    async def test_a_new_anchor_starts_at_the_charge(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-03-03 12:00")
+        waiting = await subscription_of(banter, user)
+        assert (waiting.is_premium, waiting.subscription.status) == (False, OVERDUE)
+        _, second = await renewed(banter, user)
+        assert (second.number, second.start, second.end) == (0, at("2031-03-03 12:00"), at("2031-04-03 12:00"))
+        assert (await subscription_of(banter, user)).subscription.status == ACTIVE
+        clock_at("2031-04-03 00:00")
+        third = (await renewed(banter, user))[-1]
+        assert (third.number, third.start) == (1, second.end)
+
+    async def test_it_is_tried_once_and_where_coins_are_missing_that_was_it(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00", 500)
+        clock_at("2031-03-03 12:00")
+        await renew(banter.server.database)
+        assert (await subscription_of(banter, user)).subscription.status == ENDED
+        await credit(banter, user, 1000)
+        assert len(await renewed(banter, user)) == 1
+
+    async def test_it_can_be_cancelled_meanwhile(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-03-03 12:00")
+        assert (await cancel(banter, user)).subscription.status == ENDED
+        assert len(await renewed(banter, user)) == 1
+
+    async def test_who_subscribes_meanwhile_is_charged_once(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-03-03 12:00")
+        await asyncio.gather(
+            subscribe(banter, user), *(renew(banter.server.database) for _ in range(3)), return_exceptions=True
+        )
+        assert len(await renewed(banter, user)) == 2
+        assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+    async def test_a_subscription_takes_the_place_of_the_one_that_was_to_be_renewed(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-03-03 12:00")
+        answer = await subscribe(banter, user, "yearly")
+        assert len(await renewed(banter, user)) == 2
+        assert (await subscription_of(banter, user)).subscription.subscription_id == answer.subscription_id
+
+
+class TestFailingRenewal:
+    async def test_one_that_fails_fails_alone(self, banter: Running, clock_at: StopClock) -> None:
+        """Somebody else holds one wallet for longer than the lanes wait for a lock."""
+        users = [await subscriber(banter, clock_at, "2031-01-31 10:00") for _ in range(4)]
+        clock_at("2031-02-28 00:00")
+        async with await psycopg.AsyncConnection.connect(banter.owner_url) as holder:
+            await holder.execute("SELECT FROM wallets WHERE user_id = %s FOR UPDATE", [users[1]])
+            with pytest.raises(ExceptionGroup, match="1 of"):
+                async with asyncio.timeout(30):
+                    await renew(banter.server.database)
+        assert [len(periods_of(banter, user)) for user in users] == [2, 1, 2, 2]
+        assert len(await renewed(banter, users[1])) == 2
+
+    async def test_a_unit_that_is_killed_in_the_middle_is_whole_or_not_at_all(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        """Its server process dies when the transaction is written and the entries are not."""
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        blocked = (
+            "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%subscription_periods%'"
+            " AND datname = current_database()"
+        )
+        async with (
+            asyncio.timeout(30),
+            asyncio.TaskGroup() as group,
+            await psycopg.AsyncConnection.connect(banter.owner_url) as holder,
+            await psycopg.AsyncConnection.connect(banter.owner_url, autocommit=True) as killer,
+        ):
+            await holder.execute("LOCK TABLE entries IN SHARE MODE")
+            group.create_task(_renew_whatever_happens(banter))
+            while (row := await (await killer.execute(blocked)).fetchone()) is None:
+                await asyncio.sleep(0.005)
+            await killer.execute("SELECT pg_terminate_backend(%s, 5000)", [row[0]])
+            assert len(periods_of(banter, user)) == 1
+        assert len(await renewed(banter, user)) == 2
+        assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+    async def test_a_runner_that_is_killed_leaves_nothing_half_done(self, banter: Running, clock_at: StopClock) -> None:
+        users = [await subscriber(banter, clock_at, "2031-01-31 10:00") for _ in range(10)]
+        clock_at("2031-02-28 00:00")
+        for turns in range(0, 40, 4):
+            task = asyncio.create_task(renew(banter.server.database))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+        await renew(banter.server.database)
+        for user in users:
+            assert len(await renewed(banter, user)) == 2
+            assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+
+class TestEndPeriod:
+    async def test_premium_ends_at_that_moment_and_nothing_renews(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        (period,) = periods_of(banter, user)
+        clock_at("2031-02-28 09:00")
+        assert await end_period(banter, user, period.transaction_id)
+        assert not await end_period(banter, user, period.transaction_id)
+        answer = await subscription_of(banter, user)
+        assert (answer.is_premium, answer.subscription.status) == (False, ENDED)
+        (ended,) = await renewed(banter, user)
+        assert ended.end == at("2031-02-28 09:00")
+        clock_at("2031-02-28 08:59:59.999999")
+        assert (await subscription_of(banter, user)).is_premium
+
+    async def test_who_has_his_coins_back_may_subscribe_at_once(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        (period,) = periods_of(banter, user)
+        clock_at("2031-02-10 10:00")
+        await end_period(banter, user, period.transaction_id)
+        answer = await subscribe(banter, user, "yearly")
+        assert time_of(answer.period.start_time) == at("2031-02-10 10:00")
+
+    async def test_a_period_that_is_over_stays_and_the_next_one_too(self, banter: Running, clock_at: StopClock) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        before = await renewed(banter, user)
+        clock_at("2031-03-01 00:00")
+        assert not await end_period(banter, user, before[0].transaction_id)
+        assert periods_of(banter, user) == before
+        assert (await subscription_of(banter, user)).subscription.status == ACTIVE
+
+    async def test_one_that_has_not_begun_never_does_and_the_one_before_it_runs_out(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        _, next_one = await renewed(banter, user)
+        assert await end_period(banter, user, next_one.transaction_id)
+        answer = await subscription_of(banter, user)
+        assert (answer.is_premium, answer.subscription.status) == (True, CANCELLED)
+        assert time_of(answer.subscription.paid_until_time) == at("2031-02-28 10:00")
+        clock_at("2031-02-28 10:00")
+        assert not (await subscription_of(banter, user)).is_premium
+
+    async def test_one_that_goes_on_after_that_is_charged_for_the_time_after_its_end(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        for _ in range(2):
+            last = (await renewed(banter, user))[-1]
+            await end_period(banter, user, last.transaction_id)
+            await subscribe(banter, user)
+        last = (await renewed(banter, user))[-1]
+        assert (last.place, last.start, last.end) == (4, at("2031-02-28 10:00"), at("2031-03-28 10:00"))
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later one first"])
+    async def test_with_both_of_them_ended_another_may_begin_at_once(
+        self, banter: Running, clock_at: StopClock, order: tuple[int, int]
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        periods = await renewed(banter, user)
+        for number in order:
+            await end_period(banter, user, periods[number].transaction_id)
+        assert not (await subscription_of(banter, user)).is_premium
+        answer = await subscribe(banter, user)
+        assert time_of(answer.period.start_time) == at("2031-02-28 00:00")
+
+
+async def _renew_whatever_happens(banter: Running) -> None:
+    try:
+        await renew(banter.server.database)
+    except ExceptionGroup:
+        return
