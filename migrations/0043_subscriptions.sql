@@ -85,7 +85,6 @@ CREATE TABLE subscription_periods (
     CONSTRAINT subscription_periods_end_time_key UNIQUE (user_id, place, end_time),
     CONSTRAINT subscription_periods_previous_place_fkey FOREIGN KEY (user_id, previous_place, previous_end_time)
     REFERENCES subscription_periods (user_id, place, end_time) ON UPDATE CASCADE,
-    CONSTRAINT subscription_periods_place_check CHECK (place >= 1),
     CONSTRAINT subscription_periods_previous_place_check CHECK (
         previous_place IS NOT DISTINCT FROM nullif(place - 1, 0)
         AND (previous_place IS NULL) = (previous_end_time IS NULL)

@@ -150,7 +150,6 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "subscription_periods_transaction_id_key": DEFECT,
     "subscription_periods_end_time_key": DEFECT,
     "subscription_periods_previous_place_fkey": DEFECT,
-    "subscription_periods_place_check": DEFECT,
     "subscription_periods_previous_place_check": DEFECT,
     "subscription_periods_number_check": DEFECT,
     "subscription_periods_start_time_check": DEFECT,
