@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import psycopg
@@ -89,6 +90,14 @@ def move_clock(owner_url: str) -> Iterator[Callable[[float], None]]:
     yield move
     with psycopg.connect(owner_url, autocommit=True) as connection:
         connection.execute(real.encode())
+
+
+@pytest.fixture
+def clock_at(owner_url: str, move_clock: Callable[[float], None]) -> Callable[[str], None]:
+    """Stops time in the worker's database: after `clock_at("2031-01-31 10:00")` it is that, until the test ends."""
+    from tests.support.subscriptions import stop_clock
+
+    return partial(stop_clock, owner_url)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable
 from functools import partial
 
 import psycopg
@@ -12,7 +11,6 @@ import pytest
 from banter.v1 import wallet_pb2
 
 from banter_grpc.database.database import Database, PoolSettings
-from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_subscriptions as queries
 from banter_grpc.jobs import subscriptions
 from banter_grpc.jobs.subscriptions import renew
@@ -20,15 +18,15 @@ from tests.conftest import NewDatabase
 from tests.support.harness import Running, refused, running
 from tests.support.money import credit, wallet_of
 from tests.support.subscriptions import (
-    Moment,
-    Period,
     StopClock,
     at,
     cancel,
     periods_of,
+    renewed,
     rich_user,
     stop_clock,
     subscribe,
+    subscriber,
     subscription_of,
     time_of,
 )
@@ -37,36 +35,6 @@ ACTIVE = wallet_pb2.SUBSCRIPTION_STATUS_ACTIVE
 CANCELLED = wallet_pb2.SUBSCRIPTION_STATUS_CANCELLED
 OVERDUE = wallet_pb2.SUBSCRIPTION_STATUS_OVERDUE
 ENDED = wallet_pb2.SUBSCRIPTION_STATUS_ENDED
-
-
-@pytest.fixture
-def clock_at(owner_url: str, move_clock: Callable[[float], None]) -> StopClock:
-    """Stops time in the worker's database until the test ends."""
-    return partial(stop_clock, owner_url)
-
-
-async def renewed(banter: Running, user_id: str) -> list[Period]:
-    """The user's periods after a run of the job."""
-    await renew(banter.server.database)
-    return periods_of(banter, user_id)
-
-
-async def subscriber(banter: Running, clock_at: StopClock, moment: Moment, coins: int = 10_000) -> str:
-    """A user with so many coins, who subscribes for a month at that moment."""
-    user = await rich_user(banter, coins)
-    clock_at(moment)
-    await subscribe(banter, user)
-    return user
-
-
-async def end_period(banter: Running, user_id: str, transaction_id: str) -> bool:
-    """Ends a period as a refund of its transaction does, in a unit that has locked the wallet."""
-    _, row = await banter.server.database.run(
-        wallet_queries.lock_wallet(user_id=user_id, kind="coins"),
-        queries.end_period(transaction_id=transaction_id),
-    )
-    assert row is not None
-    return row.had_time_left
 
 
 class TestRenewal:
@@ -351,76 +319,6 @@ class TestFailingRenewal:
         for user in users:
             assert len(await renewed(banter, user)) == 2
             assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
-
-
-class TestEndPeriod:
-    async def test_premium_ends_at_that_moment_and_nothing_renews(self, banter: Running, clock_at: StopClock) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        (period,) = periods_of(banter, user)
-        clock_at("2031-02-28 09:00")
-        assert await end_period(banter, user, period.transaction_id)
-        assert not await end_period(banter, user, period.transaction_id)
-        answer = await subscription_of(banter, user)
-        assert (answer.is_premium, answer.subscription.status) == (False, ENDED)
-        (ended,) = await renewed(banter, user)
-        assert ended.end == at("2031-02-28 09:00")
-        clock_at("2031-02-28 08:59:59.999999")
-        assert (await subscription_of(banter, user)).is_premium
-
-    async def test_who_has_his_coins_back_may_subscribe_at_once(self, banter: Running, clock_at: StopClock) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        (period,) = periods_of(banter, user)
-        clock_at("2031-02-10 10:00")
-        await end_period(banter, user, period.transaction_id)
-        answer = await subscribe(banter, user, "yearly")
-        assert time_of(answer.period.start_time) == at("2031-02-10 10:00")
-
-    async def test_a_period_that_is_over_stays_and_the_next_one_too(self, banter: Running, clock_at: StopClock) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        clock_at("2031-02-28 00:00")
-        before = await renewed(banter, user)
-        clock_at("2031-03-01 00:00")
-        assert not await end_period(banter, user, before[0].transaction_id)
-        assert periods_of(banter, user) == before
-        assert (await subscription_of(banter, user)).subscription.status == ACTIVE
-
-    async def test_one_that_has_not_begun_never_does_and_the_one_before_it_runs_out(
-        self, banter: Running, clock_at: StopClock
-    ) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        clock_at("2031-02-28 00:00")
-        _, next_one = await renewed(banter, user)
-        assert await end_period(banter, user, next_one.transaction_id)
-        answer = await subscription_of(banter, user)
-        assert (answer.is_premium, answer.subscription.status) == (True, CANCELLED)
-        assert time_of(answer.subscription.paid_until_time) == at("2031-02-28 10:00")
-        clock_at("2031-02-28 10:00")
-        assert not (await subscription_of(banter, user)).is_premium
-
-    async def test_one_that_goes_on_after_that_is_charged_for_the_time_after_its_end(
-        self, banter: Running, clock_at: StopClock
-    ) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        clock_at("2031-02-28 00:00")
-        for _ in range(2):
-            last = (await renewed(banter, user))[-1]
-            await end_period(banter, user, last.transaction_id)
-            await subscribe(banter, user)
-        last = (await renewed(banter, user))[-1]
-        assert (last.place, last.start, last.end) == (4, at("2031-02-28 10:00"), at("2031-03-28 10:00"))
-
-    @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "the later one first"])
-    async def test_with_both_of_them_ended_another_may_begin_at_once(
-        self, banter: Running, clock_at: StopClock, order: tuple[int, int]
-    ) -> None:
-        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
-        clock_at("2031-02-28 00:00")
-        periods = await renewed(banter, user)
-        for number in order:
-            await end_period(banter, user, periods[number].transaction_id)
-        assert not (await subscription_of(banter, user)).is_premium
-        answer = await subscribe(banter, user)
-        assert time_of(answer.period.start_time) == at("2031-02-28 00:00")
 
 
 async def _renew_whatever_happens(banter: Running) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import datetime
 import uuid
 from collections.abc import Callable
-from functools import partial
 
 import grpc
 import psycopg
@@ -24,7 +23,6 @@ from tests.support.subscriptions import (
     cancel,
     periods_of,
     rich_user,
-    stop_clock,
     subscribe,
     subscription_of,
     time_of,
@@ -33,12 +31,6 @@ from tests.support.subscriptions import (
 ACTIVE = wallet_pb2.SUBSCRIPTION_STATUS_ACTIVE
 CANCELLED = wallet_pb2.SUBSCRIPTION_STATUS_CANCELLED
 ENDED = wallet_pb2.SUBSCRIPTION_STATUS_ENDED
-
-
-@pytest.fixture
-def clock_at(owner_url: str, move_clock: Callable[[float], None]) -> StopClock:
-    """Stops time in the worker's database until the test ends."""
-    return partial(stop_clock, owner_url)
 
 
 def new_plan(banter: Running, *, is_active: bool = True) -> str:

@@ -12,6 +12,7 @@ from banter.v1 import wallet_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from psycopg import sql
 
+from banter_grpc.jobs.subscriptions import renew
 from tests.support.harness import Running
 from tests.support.money import credit
 
@@ -79,6 +80,20 @@ def periods_of(banter: Running, user_id: str) -> list[Period]:
     periods = [Period(*row) for row in rows]
     assert sorted(period.transaction_id for period in periods) == [str(id_) for (id_,) in charges]
     return periods
+
+
+async def renewed(banter: Running, user_id: str) -> list[Period]:
+    """The user's periods after a run of the job."""
+    await renew(banter.server.database)
+    return periods_of(banter, user_id)
+
+
+async def subscriber(banter: Running, clock_at: StopClock, moment: Moment, coins: int = 10_000) -> str:
+    """A user with so many coins, who subscribes for a month at that moment."""
+    user = await rich_user(banter, coins)
+    clock_at(moment)
+    await subscribe(banter, user)
+    return user
 
 
 def stop_clock(owner_url: str, moment: Moment) -> None:
