@@ -207,3 +207,25 @@ SELECT to_jsonb(host_bonuses)::text AS record
 FROM host_bonuses
 WHERE user_id = $user_id::uuid
 ORDER BY create_time, transaction_id;
+
+-- name: export_subscriptions :many
+-- A user's subscriptions. No row: he had none.
+-- row: record
+-- way: own
+-- plan: either of two indexes that begin with the user
+-- not null: record
+SELECT to_jsonb(subscriptions)::text AS record
+FROM subscriptions
+WHERE user_id = $user_id::uuid
+ORDER BY id;
+
+-- name: export_subscription_periods :many
+-- The periods that a user paid for. No row: none.
+-- row: record
+-- way: own
+-- plan: either of two indexes that begin with the user
+-- not null: record
+SELECT to_jsonb(subscription_periods)::text AS record
+FROM subscription_periods
+WHERE user_id = $user_id::uuid
+ORDER BY place;

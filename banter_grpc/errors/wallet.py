@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal, wallet_withdrawals
-from banter_grpc.errors import Refusal, wallet_subscriptions
+from banter_grpc.errors import Refusal, wallet_subscriptions, wallet_withdrawals
 
 
 def payment_credited_otherwise() -> Refusal:
@@ -27,7 +26,6 @@ def request_id_reused() -> Refusal:
     )
 
 
-REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {**wallet_withdrawals.REMEMBERED}
 def coins_insufficient(available: int, needed: int) -> Refusal:
     """The user has fewer coins than something costs."""
     return Refusal(
@@ -40,6 +38,7 @@ def coins_insufficient(available: int, needed: int) -> Refusal:
 
 REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {
     "COINS_INSUFFICIENT": coins_insufficient,
+    **wallet_withdrawals.REMEMBERED,
     **wallet_subscriptions.REMEMBERED,
 }
 """The refusals that are remembered with a request_id: by their reason, what makes one of its stored variables."""

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from banter_grpc.database.queries import user_activity, user_hosts, user_notifications, wallet
+from banter_grpc.jobs import subscriptions
 from banter_grpc.jobs.job import Job
 
 SECOND: Final = 1.0
@@ -17,6 +18,13 @@ HOUR: Final = 3600.0
 DAY: Final = 86400.0
 
 JOBS: Final[Sequence[Job]] = (
+    Job(
+        name="renew_subscriptions",
+        every=MINUTE,
+        about="charges the next period of subscriptions that end within 24 hours",
+        run=subscriptions.renew,
+        batch=subscriptions.BATCH,
+    ),
     Job.of_step(
         "make_activity_partitions",
         HOUR,

@@ -16,9 +16,9 @@ from banter_grpc.database.queries import (
     user_search,
     wallet,
     wallet_bonuses,
+    wallet_subscriptions,
     wallet_withdrawals,
 )
-from banter_grpc.database.queries import caller, keys, user, wallet, wallet_subscriptions
 from banter_grpc.database.statement import Step
 from banter_grpc.values import LAST_ID, LAST_MICROS
 
@@ -48,7 +48,7 @@ INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_t
 VALUES ('{_BARE}', '+919876543211', '+91', 'Bare', 'Asia/Kolkata', clock(), clock());
 INSERT INTO users (id, is_active, create_time, update_time, delete_time)
 VALUES ('{_DELETED}', FALSE, clock(), clock(), clock());
-SELECT post('{_BARE}', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
+SELECT post('00000000-0000-7000-8000-0000000000b1', 'bonus', '{_BARE}', NULL, '{_FULL}', ARRAY[
     ('{_BARE}', 'earnings', 7, 0)::leg, ('{_BARE}', 'promotions', -7, 0)::leg
 ]);
 INSERT INTO presence (user_id, last_seen) VALUES ('{_FULL}', clock());
@@ -183,6 +183,8 @@ CALLS: Final[list[Step[object]]] = [
     user_data.export_users(user_id=_FULL),
     user_data.export_wallets(user_id=_FULL),
     user_data.export_withdrawals(user_id=_FULL),
+    user_data.export_subscriptions(user_id=_FULL),
+    user_data.export_subscription_periods(user_id=_FULL),
     user_data.export_withdrawal_details(user_id=_FULL),
     user_data.export_presence(user_id=_FULL),
     user_data.export_hosts(user_id=_FULL),

@@ -24,7 +24,8 @@ class GetEndRow(NamedTuple):
 class Record(NamedTuple):
     """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings, export_payments,
     export_presence, export_hosts, export_host_verifications, export_notifications, export_user_activities,
-    export_withdrawals, export_withdrawal_details and export_host_bonuses.
+    export_withdrawals, export_withdrawal_details, export_host_bonuses, export_subscriptions and
+    export_subscription_periods.
     """
 
     record: str
@@ -398,3 +399,45 @@ ORDER BY create_time, transaction_id
 def export_host_bonuses(*, user_id: str) -> Step[list[Record]]:
     """The bonuses that a host was given. No row: none."""
     return Step(EXPORT_HOST_BONUSES, (user_id,))
+
+
+EXPORT_SUBSCRIPTIONS: Final[Statement[list[Record]]] = Statement(
+    name="export_subscriptions",
+    sql="""-- export_subscriptions
+SELECT to_jsonb(subscriptions)::text AS record
+FROM subscriptions
+WHERE user_id = $1::uuid
+ORDER BY id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_subscriptions(*, user_id: str) -> Step[list[Record]]:
+    """A user's subscriptions. No row: he had none."""
+    return Step(EXPORT_SUBSCRIPTIONS, (user_id,))
+
+
+EXPORT_SUBSCRIPTION_PERIODS: Final[Statement[list[Record]]] = Statement(
+    name="export_subscription_periods",
+    sql="""-- export_subscription_periods
+SELECT to_jsonb(subscription_periods)::text AS record
+FROM subscription_periods
+WHERE user_id = $1::uuid
+ORDER BY place
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_subscription_periods(*, user_id: str) -> Step[list[Record]]:
+    """The periods that a user paid for. No row: none."""
+    return Step(EXPORT_SUBSCRIPTION_PERIODS, (user_id,))

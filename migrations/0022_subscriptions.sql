@@ -1,5 +1,5 @@
 -- Subscriptions: plans, who subscribes to which, and every period that was paid.
--- depends: 0033_idempotency
+-- depends: 0021_host_bonuses
 
 -- When period `number` of so many months begins: counted from the anchor, as months are not equally long, and in UTC.
 CREATE FUNCTION period_start(anchor timestamptz, months bigint, number bigint) RETURNS timestamptz
