@@ -14,6 +14,8 @@ GENDER: Final = values.TextEnum(user_pb2.Gender)
 ROLE: Final = values.TextEnum(user_pb2.UserRole)
 HOST_STATUS: Final = values.TextEnum(user_pb2.HostStatus)
 STATE: Final = values.TextEnum(user_pb2.UserState)
+TRANSACTION_KIND: Final = values.TextEnum(wallet_pb2.TransactionKind)
+WALLET_KIND: Final = values.TextEnum(wallet_pb2.WalletKind)
 _FIELDS: Final = tuple(user_pb2.User.DESCRIPTOR.fields_by_name)
 
 
@@ -179,6 +181,33 @@ def encode_earning(
         user_id=user_id,
         wallet=wallet_pb2.WALLET_KIND_EARNINGS,
         kind=kind,
+        amount=amount,
+        balance_after=balance_after,
+        subject_id=subject_id,
+    )
+    values.set_timestamp(transaction.create_time, create_time)
+    return transaction
+
+
+
+
+def encode_transaction(
+    *,
+    transaction_id: str,
+    user_id: str,
+    wallet: str,
+    kind: str,
+    amount: int,
+    balance_after: int,
+    create_time: int,
+    subject_id: str = "",
+) -> wallet_pb2.Transaction:
+    """A movement of one wallet, by the texts and numbers of its columns; `create_time` in microseconds since 1970."""
+    transaction = wallet_pb2.Transaction(
+        transaction_id=transaction_id,
+        user_id=user_id,
+        wallet=WALLET_KIND.number(wallet),
+        kind=TRANSACTION_KIND.number(kind),
         amount=amount,
         balance_after=balance_after,
         subject_id=subject_id,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from banter_grpc.errors import Refusal, wallet_subscriptions, wallet_withdrawals
+from banter_grpc.errors import Refusal, wallet_refunds
 
 
 def payment_credited_otherwise() -> Refusal:
@@ -41,4 +42,5 @@ REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {
     **wallet_withdrawals.REMEMBERED,
     **wallet_subscriptions.REMEMBERED,
 }
+REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {**wallet_refunds.REMEMBERED}
 """The refusals that are remembered with a request_id: by their reason, what makes one of its stored variables."""

@@ -49,6 +49,8 @@ GRANTS = {
     ("presence", "UPDATE"),
     ("plans", "SELECT"),
     ("profiles", "SELECT"),
+    ("refunds", "INSERT"),
+    ("refunds", "SELECT"),
     ("signup_grants", "INSERT"),
     ("signup_grants", "SELECT"),
     ("subscription_periods", "INSERT"),
@@ -59,6 +61,8 @@ GRANTS = {
         ("subscriptions", f"UPDATE ({column})")
         for column in ("auto_renew", "cancel_time", "end_time", "place", "try_time", "update_time")
     ),
+    ("transaction_notes", "INSERT"),
+    ("transaction_notes", "SELECT"),
     ("transactions", "SELECT"),
     ("wallets", "SELECT"),
     ("wallets", "UPDATE (available)"),

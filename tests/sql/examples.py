@@ -19,6 +19,7 @@ from banter_grpc.database.queries import (
     wallet_subscriptions,
     wallet_withdrawals,
 )
+from banter_grpc.database.queries import caller, keys, user, wallet, wallet_refunds
 from banter_grpc.database.statement import Step
 from banter_grpc.values import LAST_ID, LAST_MICROS
 
@@ -35,6 +36,10 @@ _PURCHASE: Final = "00000000-0000-7000-8000-000000000004"
 _PAYMENT: Final = "00000000-0000-7000-8000-000000000005"
 _RENEWAL: Final = "00000000-0000-7000-8000-000000000006"
 _OTHER: Final = "00000000-0000-7000-8000-000000000007"
+_PURCHASE: Final = "00000000-0000-7000-8000-000000000239"
+_GIFT: Final = "00000000-0000-7000-8000-000000000240"
+_REFUND: Final = "00000000-0000-7000-8000-000000000241"
+_ADJUSTMENT: Final = "00000000-0000-7000-8000-000000000242"
 
 ROWS: Final = f"""
 INSERT INTO users (
@@ -101,6 +106,18 @@ INSERT INTO withdrawal_details (user_id, withdrawal_id, method, upi_id, note, pa
 VALUES ('{_FULL}', '{_FULL}', 'upi', 'full@upi', 'well sung', 'UTR1');
 INSERT INTO withdrawal_details (user_id, withdrawal_id, method, account_holder, account_number, bank_code)
 VALUES ('{_FULL}', '{_BARE}', 'bank_account', 'Full', '1234', 'ABCD0123456');
+SELECT post(
+    '{_PURCHASE}', 'purchase', '{_BARE}', NULL, '{_BARE}',
+    ARRAY[('{_BARE}', 'coins', 100, 0)::leg, ('{_BARE}', 'payment_provider', -100, 0)::leg]
+);
+SELECT post(
+    '{_GIFT}', 'gift', '{_BARE}', NULL, '{_BARE}',
+    ARRAY[
+        ('{_BARE}', 'coins', -100, 0)::leg,
+        ('{_FULL}', 'earnings', 60, 0)::leg,
+        ('{_BARE}', 'platform_revenue', 40, 0)::leg
+    ]
+);
 """
 """For each table a row with every column, and one with no more than it must have."""
 
@@ -177,6 +194,26 @@ CALLS: Final[list[Step[object]]] = [
     wallet_subscriptions.get_subscription(user_id=_FULL),
     wallet_subscriptions.end_period(transaction_id=_OTHER),
     wallet_subscriptions.get_subscription(user_id=_BARE),
+    wallet_refunds.refund_transaction(
+        user_id=_BARE,
+        transaction_id=_GIFT,
+        coins=50,
+        note="not what was meant",
+        refund_id=_REFUND,
+        actor_id=_FULL,
+        request_id=_REFUND,
+        fingerprint="00" * 32,
+    ),
+    wallet_refunds.adjust_balance(
+        user_id=_BARE,
+        kind="coins",
+        amount=50,
+        note="a prize that was won",
+        transaction_id=_ADJUSTMENT,
+        actor_id=_FULL,
+        request_id=_ADJUSTMENT,
+        fingerprint="00" * 32,
+    ),
     keys.get_signing_key(purpose="pages"),
     user_data.get_end(user_id=_DELETED),
     user_data.get_end(user_id=_FULL),

@@ -6,6 +6,8 @@ import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor
@@ -83,6 +85,16 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.WalletService.CancelSubscription": lambda _: wallet_pb2.CancelSubscriptionRequest(),
     "banter.v1.WalletService.GetSubscription": lambda user_id: wallet_pb2.GetSubscriptionRequest(user_id=user_id),
+    "banter.v1.WalletService.RefundTransaction": lambda user_id: wallet_pb2.RefundTransactionRequest(
+        request_id=str(uuid.uuid4()), user_id=user_id, transaction_id=str(uuid.uuid4()), reason="not what was meant"
+    ),
+    "banter.v1.WalletService.AdjustBalance": lambda user_id: wallet_pb2.AdjustBalanceRequest(
+        request_id=str(uuid.uuid4()),
+        user_id=user_id,
+        wallet=wallet_pb2.WALLET_KIND_COINS,
+        amount=10,
+        reason="a prize that was won",
+    ),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 
