@@ -201,6 +201,7 @@ def encode_transaction(
     balance_after: int,
     create_time: int,
     subject_id: str = "",
+    note: str = "",
 ) -> wallet_pb2.Transaction:
     """A movement of one wallet, by the texts and numbers of its columns; `create_time` in microseconds since 1970."""
     transaction = wallet_pb2.Transaction(
@@ -211,6 +212,7 @@ def encode_transaction(
         amount=amount,
         balance_after=balance_after,
         subject_id=subject_id,
+        note=note,
     )
     values.set_timestamp(transaction.create_time, create_time)
     return transaction

@@ -26,6 +26,7 @@ from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_accounts import UserAccountsHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
 from banter_grpc.handlers.wallet_refunds import RefundHandler
+from banter_grpc.handlers.wallet_statements import StatementHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.user_hosts import UserHostsHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
@@ -212,6 +213,7 @@ class Server:
                 BonusHandler(self.database, self.pages),
                 SubscriptionHandler(self.database),
                 RefundHandler(self.database),
+                StatementHandler(self.database, self.pages),
             ),
             *methods_of(health, self.health, policy_of=health_policy, quiet=True),
         ]

@@ -20,8 +20,10 @@ from banter_grpc.database.queries import (
     wallet_withdrawals,
 )
 from banter_grpc.database.queries import caller, keys, user, wallet, wallet_refunds
+from banter_grpc.database.queries import caller, keys, user, wallet, wallet_refunds, wallet_statements
 from banter_grpc.database.statement import Step
 from banter_grpc.values import LAST_ID, LAST_MICROS
+from banter_grpc.values import FIRST_MICROS, LAST_ID, LAST_MICROS
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -40,6 +42,7 @@ _PURCHASE: Final = "00000000-0000-7000-8000-000000000239"
 _GIFT: Final = "00000000-0000-7000-8000-000000000240"
 _REFUND: Final = "00000000-0000-7000-8000-000000000241"
 _ADJUSTMENT: Final = "00000000-0000-7000-8000-000000000242"
+_ALWAYS: Final = {"from_time": FIRST_MICROS, "until_time": LAST_MICROS}
 
 ROWS: Final = f"""
 INSERT INTO users (
@@ -214,6 +217,10 @@ CALLS: Final[list[Step[object]]] = [
         request_id=_ADJUSTMENT,
         fingerprint="00" * 32,
     ),
+    wallet_statements.list_transactions(user_id=_BARE, wallet="coins", kinds=["gift", "refund"], before=9, count=9),
+    wallet_statements.get_transaction_stats(user_id=_BARE, wallet="coins", **_ALWAYS),
+    wallet_statements.list_earnings(user_id=_FULL, before_time=LAST_MICROS, before_id=LAST_ID, count=9),
+    wallet_statements.get_earnings_summary(user_id=_FULL, **_ALWAYS),
     keys.get_signing_key(purpose="pages"),
     user_data.get_end(user_id=_DELETED),
     user_data.get_end(user_id=_FULL),

@@ -85,6 +85,12 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
     ),
     "banter.v1.WalletService.CancelSubscription": lambda _: wallet_pb2.CancelSubscriptionRequest(),
     "banter.v1.WalletService.GetSubscription": lambda user_id: wallet_pb2.GetSubscriptionRequest(user_id=user_id),
+    "banter.v1.WalletService.ListTransactions": lambda user_id: wallet_pb2.ListTransactionsRequest(user_id=user_id),
+    "banter.v1.WalletService.GetTransactionStats": lambda user_id: wallet_pb2.GetTransactionStatsRequest(
+        user_id=user_id
+    ),
+    "banter.v1.WalletService.ListEarnings": lambda user_id: wallet_pb2.ListEarningsRequest(user_id=user_id),
+    "banter.v1.WalletService.GetEarningsSummary": lambda user_id: wallet_pb2.GetEarningsSummaryRequest(user_id=user_id),
     "banter.v1.WalletService.RefundTransaction": lambda user_id: wallet_pb2.RefundTransactionRequest(
         request_id=str(uuid.uuid4()), user_id=user_id, transaction_id=str(uuid.uuid4()), reason="not what was meant"
     ),
