@@ -165,32 +165,6 @@ def _encode_personal(user: user_pb2.User, row: Profile) -> None:
         user.firebase_uid = row.firebase_uid
 
 
-def encode_earning(
-    kind: wallet_pb2.TransactionKind.ValueType,
-    *,
-    user_id: str,
-    transaction_id: str,
-    amount: int,
-    balance_after: int,
-    create_time: int,
-    subject_id: str = "",
-) -> wallet_pb2.Transaction:
-    """A movement of a user's earnings; `create_time` in microseconds since 1970."""
-    transaction = wallet_pb2.Transaction(
-        transaction_id=transaction_id,
-        user_id=user_id,
-        wallet=wallet_pb2.WALLET_KIND_EARNINGS,
-        kind=kind,
-        amount=amount,
-        balance_after=balance_after,
-        subject_id=subject_id,
-    )
-    values.set_timestamp(transaction.create_time, create_time)
-    return transaction
-
-
-
-
 def encode_transaction(
     *,
     transaction_id: str,

@@ -26,11 +26,8 @@ DEFAULT_COUNTRY_CODE: Final = "+91"
 
 LAST_MICROS: Final = 253_402_300_799_000_000
 """Later than every time: the last second of the year 9999. With `LAST_ID` the cursor before the newest row."""
-LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 FIRST_MICROS: Final = -62_135_596_800_000_000
 """Earlier than every time: the first second of the year 1."""
-LAST_MICROS: Final = 253_402_300_799_000_000
-"""Later than every time: the last second of the year 9999. With `LAST_ID` the cursor before the newest row."""
 LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 _TIMEZONES = frozenset(zoneinfo.available_timezones())

@@ -229,3 +229,25 @@ SELECT to_jsonb(subscription_periods)::text AS record
 FROM subscription_periods
 WHERE user_id = $user_id::uuid
 ORDER BY place;
+
+-- name: export_refunds :many
+-- What was taken back of a user's transactions. No row: nothing.
+-- row: record
+-- way: own
+-- index: refunds_user_id_idx
+-- not null: record
+SELECT to_jsonb(refunds)::text AS record
+FROM refunds
+WHERE user_id = $user_id::uuid
+ORDER BY original_id, before;
+
+-- name: export_transaction_notes :many
+-- What staff wrote about a user's transactions. No row: nothing.
+-- row: record
+-- way: own
+-- index: transaction_notes_pkey
+-- not null: record
+SELECT to_jsonb(transaction_notes)::text AS record
+FROM transaction_notes
+WHERE user_id = $user_id::uuid
+ORDER BY transaction_id;

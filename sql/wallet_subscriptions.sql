@@ -460,10 +460,16 @@ noted AS (
 SELECT count(*) AS charged
 FROM renewed;
 
--- name: end_period :one
--- Ends the period that a transaction paid, as the whole of it is refunded in the same unit: now, or before it begins;
--- its subscription renews no more. False: that period is over, or ended before, and nothing changed.
--- plan: one call of a function
+-- name: end_refunded_period :one
+-- Ends the period that a transaction paid if all of it is refunded: now, or before it begins; its subscription renews no
+-- more. The user's coins are locked. False: that period is over, or ended before, and nothing changed. No row: not all
+-- is refunded, or it paid no period.
+-- index: refunds_after_key, transactions_pkey
 -- not null: had_time_left
 -- repeatable: a period that has ended ends no more
-SELECT end_subscription_period($transaction_id::uuid) AS had_time_left;
+SELECT end_subscription_period(transactions.id) AS had_time_left
+FROM refunds
+INNER JOIN transactions ON refunds.original_id = transactions.id AND refunds.after = transactions.total
+WHERE
+    refunds.original_id = $transaction_id::uuid
+    AND transactions.kind = 'subscription';

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal, wallet_subscriptions, wallet_withdrawals
-from banter_grpc.errors import Refusal, wallet_refunds
+from banter_grpc.errors import Refusal, wallet_refunds, wallet_subscriptions, wallet_withdrawals
 
 
 def payment_credited_otherwise() -> Refusal:
@@ -41,6 +40,6 @@ REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {
     "COINS_INSUFFICIENT": coins_insufficient,
     **wallet_withdrawals.REMEMBERED,
     **wallet_subscriptions.REMEMBERED,
+    **wallet_refunds.REMEMBERED,
 }
-REMEMBERED: Final[Mapping[str, Callable[..., Refusal]]] = {**wallet_refunds.REMEMBERED}
 """The refusals that are remembered with a request_id: by their reason, what makes one of its stored variables."""

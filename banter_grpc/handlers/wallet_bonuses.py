@@ -12,7 +12,7 @@ from banter_grpc import money, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_bonuses as queries
-from banter_grpc.encoding import encode_earning
+from banter_grpc.encoding import encode_transaction
 from banter_grpc.errors import user as user_errors
 from banter_grpc.errors import user_hosts as host_errors
 from banter_grpc.errors import wallet_bonuses as errors
@@ -54,8 +54,9 @@ class BonusHandler:
             )
         if row.coins != request.coins:
             raise errors.bonus_awarded_otherwise()
-        transaction = encode_earning(
-            wallet_pb2.TRANSACTION_KIND_BONUS,
+        transaction = encode_transaction(
+            wallet="earnings",
+            kind="bonus",
             user_id=row.user_id,
             transaction_id=row.transaction_id,
             amount=row.coins,

@@ -8,6 +8,7 @@ from banter_grpc import money
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_refunds as queries
+from banter_grpc.database.queries import wallet_subscriptions as subscription_queries
 from banter_grpc.encoding import WALLET_KIND, encode_transaction
 from banter_grpc.errors import wallet_refunds as errors
 from banter_grpc.rpc.caller import Caller
@@ -27,7 +28,7 @@ class RefundHandler:
         asked = money.fingerprint(request)
         refund_id = money.transaction_id(actor_id, request.request_id.lower())
         original = {"user_id": request.user_id, "transaction_id": request.transaction_id}
-        _, _, row = await self._database.run(
+        _, _, row, _ = await self._database.run(
             queries.lock_moved_wallet(**original, place=0),
             queries.lock_moved_wallet(**original, place=1),
             queries.refund_transaction(
@@ -39,6 +40,7 @@ class RefundHandler:
                 request_id=request.request_id,
                 fingerprint=asked,
             ),
+            subscription_queries.end_refunded_period(transaction_id=request.transaction_id),
             key=request.user_id,
         )
         assert row is not None, "the statement answers with the outcome of before, or of now"

@@ -12,7 +12,7 @@ from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_withdrawals as queries
 from banter_grpc.database.queries.wallet_withdrawals import GetWithdrawalRow, ListedWithdrawal
 from banter_grpc.database.statement import Step
-from banter_grpc.encoding import encode_earning
+from banter_grpc.encoding import encode_transaction
 from banter_grpc.errors import wallet_withdrawals as errors
 from banter_grpc.pages import Page, Pages
 from banter_grpc.rpc.caller import Caller
@@ -257,8 +257,9 @@ def _payout(row: GetWithdrawalRow) -> wallet_pb2.Transaction | None:
     """The movement that paid it; it has the time at which the withdrawal ended."""
     if row.transaction_id is None or row.balance_after is None or row.end_time is None:
         return None
-    return encode_earning(
-        wallet_pb2.TRANSACTION_KIND_WITHDRAWAL,
+    return encode_transaction(
+        wallet="earnings",
+        kind="withdrawal",
         user_id=row.user_id,
         transaction_id=row.transaction_id,
         amount=-row.amount,

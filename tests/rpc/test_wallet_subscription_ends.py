@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import psycopg
 import pytest
 from banter.v1 import wallet_pb2
 
-from banter_grpc.database.queries import wallet as wallet_queries
-from banter_grpc.database.queries import wallet_subscriptions as queries
 from tests.support.harness import Running
+from tests.support.refunds import refund
 from tests.support.subscriptions import (
     StopClock,
     at,
@@ -25,16 +25,29 @@ ENDED = wallet_pb2.SUBSCRIPTION_STATUS_ENDED
 
 
 async def end_period(banter: Running, user_id: str, transaction_id: str) -> bool:
-    """Ends a period as a refund of its transaction does, in a unit that has locked the wallet."""
-    _, row = await banter.server.database.run(
-        wallet_queries.lock_wallet(user_id=user_id, kind="coins"),
-        queries.end_period(transaction_id=transaction_id),
-    )
+    """Ends a period as a refund of its transaction does; whether it had time left."""
+    async with await psycopg.AsyncConnection.connect(banter.owner_url) as connection:
+        await connection.execute("SELECT FROM wallets WHERE user_id = %s FOR NO KEY UPDATE", [user_id])
+        rows = await connection.execute("SELECT end_subscription_period(%s)", [transaction_id])
+        row = await rows.fetchone()
     assert row is not None
-    return row.had_time_left
+    return row[0]
 
 
 class TestEndPeriod:
+    async def test_a_whole_refund_ends_it_and_a_part_of_one_does_not(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        admin = (await banter.new_user(role="admin")).user_id
+        (period,) = periods_of(banter, user)
+        clock_at("2031-02-10 09:00")
+        await refund(banter, admin, user, period.transaction_id, 100)
+        assert (await subscription_of(banter, user)).is_premium
+        await refund(banter, admin, user, period.transaction_id)
+        answer = await subscription_of(banter, user)
+        assert (answer.is_premium, answer.subscription.status) == (False, ENDED)
+
     async def test_premium_ends_at_that_moment_and_nothing_renews(self, banter: Running, clock_at: StopClock) -> None:
         user = await subscriber(banter, clock_at, "2031-01-31 10:00")
         (period,) = periods_of(banter, user)

@@ -16,13 +16,12 @@ from banter_grpc.database.queries import (
     user_search,
     wallet,
     wallet_bonuses,
+    wallet_refunds,
+    wallet_statements,
     wallet_subscriptions,
     wallet_withdrawals,
 )
-from banter_grpc.database.queries import caller, keys, user, wallet, wallet_refunds
-from banter_grpc.database.queries import caller, keys, user, wallet, wallet_refunds, wallet_statements
 from banter_grpc.database.statement import Step
-from banter_grpc.values import LAST_ID, LAST_MICROS
 from banter_grpc.values import FIRST_MICROS, LAST_ID, LAST_MICROS
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
@@ -195,7 +194,7 @@ CALLS: Final[list[Step[object]]] = [
         user_id=_FULL, subscription_id=_FULL, place=1, transaction_id=_RENEWAL, actor_id=_FULL
     ),
     wallet_subscriptions.get_subscription(user_id=_FULL),
-    wallet_subscriptions.end_period(transaction_id=_OTHER),
+    wallet_subscriptions.end_refunded_period(transaction_id=_OTHER),
     wallet_subscriptions.get_subscription(user_id=_BARE),
     wallet_refunds.refund_transaction(
         user_id=_BARE,

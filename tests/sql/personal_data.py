@@ -27,6 +27,8 @@ KEPT: Final[dict[str, str]] = {
     "withdrawals.reviewer_id": "who decided, for the history of money",
     "subscriptions.user_id": "the history of money stays, without a name",
     "subscription_periods.user_id": "what was paid for stays, without a name",
+    "refunds.user_id": "the history of money stays, without a name",
+    "refunds.host_id": "the history of money stays, without a name",
     "host_bonuses.user_id": "a bonus stays given once",
     "host_verifications.reviewer_id": "who decided, for as long as the applicant is there",
 }

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from tests.support import contract
 from tests.support.harness import Metadata, Running
-from tests.support.money import award, new_withdrawal
+from tests.support.money import award, credit, new_withdrawal
 from tests.support.paging import PAGING, ROWS, Subject
 from tests.support.requests import unprepared
 
@@ -64,6 +64,11 @@ async def _new_bonuses(banter: Running, user_id: str, count: int) -> None:
     await banter.set_columns(user_id, host_status="approved")
     for _ in range(count):
         await award(banter, user_id, 1000, rule=f"r{uuid.uuid4().hex}")
+
+
+async def _new_purchases(banter: Running, user_id: str, count: int) -> None:
+    for _ in range(count):
+        await credit(banter, user_id, 10)
 
 
 async def _new_withdrawals(banter: Running, user_id: str, count: int) -> None:
@@ -121,6 +126,27 @@ LISTS: dict[str, Listing] = {
         other=lambda user_id: wallet_pb2.ListWithdrawalsRequest(
             user_id=user_id, status=wallet_pb2.WITHDRAWAL_STATUS_PENDING
         ),
+    ),
+    "banter.v1.WalletService.ListTransactions": Listing(
+        add=_new_purchases,
+        expected=lambda banter, user_id: ids(
+            banter,
+            "SELECT transaction_id FROM entries WHERE user_id = %s AND account = 'coins' ORDER BY version DESC",
+            user_id,
+        ),
+        id_of=lambda transaction: transaction.transaction_id,
+        other=lambda user_id: wallet_pb2.ListTransactionsRequest(
+            user_id=user_id, wallet=wallet_pb2.WALLET_KIND_EARNINGS
+        ),
+    ),
+    "banter.v1.WalletService.ListEarnings": Listing(
+        add=_new_bonuses,
+        expected=lambda banter, user_id: ids(
+            banter,
+            "SELECT transaction_id FROM earnings WHERE user_id = %s ORDER BY create_time DESC, transaction_id DESC",
+            user_id,
+        ),
+        id_of=lambda earning: earning.transaction_id,
     ),
     "banter.v1.WalletService.ListBonuses": Listing(
         add=_new_bonuses,

@@ -6,8 +6,6 @@ import itertools
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-import uuid
-from collections.abc import Callable
 
 from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.descriptor import MethodDescriptor

@@ -24,8 +24,8 @@ class GetEndRow(NamedTuple):
 class Record(NamedTuple):
     """A row of export_users, export_wallets, export_transactions, export_entries, export_earnings, export_payments,
     export_presence, export_hosts, export_host_verifications, export_notifications, export_user_activities,
-    export_withdrawals, export_withdrawal_details, export_host_bonuses, export_subscriptions and
-    export_subscription_periods.
+    export_withdrawals, export_withdrawal_details, export_host_bonuses, export_subscriptions,
+    export_subscription_periods, export_refunds and export_transaction_notes.
     """
 
     record: str
@@ -441,3 +441,45 @@ ORDER BY place
 def export_subscription_periods(*, user_id: str) -> Step[list[Record]]:
     """The periods that a user paid for. No row: none."""
     return Step(EXPORT_SUBSCRIPTION_PERIODS, (user_id,))
+
+
+EXPORT_REFUNDS: Final[Statement[list[Record]]] = Statement(
+    name="export_refunds",
+    sql="""-- export_refunds
+SELECT to_jsonb(refunds)::text AS record
+FROM refunds
+WHERE user_id = $1::uuid
+ORDER BY original_id, before
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_refunds(*, user_id: str) -> Step[list[Record]]:
+    """What was taken back of a user's transactions. No row: nothing."""
+    return Step(EXPORT_REFUNDS, (user_id,))
+
+
+EXPORT_TRANSACTION_NOTES: Final[Statement[list[Record]]] = Statement(
+    name="export_transaction_notes",
+    sql="""-- export_transaction_notes
+SELECT to_jsonb(transaction_notes)::text AS record
+FROM transaction_notes
+WHERE user_id = $1::uuid
+ORDER BY transaction_id
+""",
+    row=Record._make,
+    answer=all_rows,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def export_transaction_notes(*, user_id: str) -> Step[list[Record]]:
+    """What staff wrote about a user's transactions. No row: nothing."""
+    return Step(EXPORT_TRANSACTION_NOTES, (user_id,))

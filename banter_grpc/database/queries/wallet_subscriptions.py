@@ -53,8 +53,8 @@ class RenewSubscriptionRow(NamedTuple):
     charged: int
 
 
-class EndPeriodRow(NamedTuple):
-    """A row of end_period."""
+class EndRefundedPeriodRow(NamedTuple):
+    """A row of end_refunded_period."""
 
     had_time_left: bool
 
@@ -596,12 +596,17 @@ def renew_subscription(
     return Step(RENEW_SUBSCRIPTION, (user_id, subscription_id, place, transaction_id, actor_id))
 
 
-END_PERIOD: Final[Statement[EndPeriodRow | None]] = Statement(
-    name="end_period",
-    sql="""-- end_period
-SELECT end_subscription_period($1::uuid) AS had_time_left
+END_REFUNDED_PERIOD: Final[Statement[EndRefundedPeriodRow | None]] = Statement(
+    name="end_refunded_period",
+    sql="""-- end_refunded_period
+SELECT end_subscription_period(transactions.id) AS had_time_left
+FROM refunds
+INNER JOIN transactions ON refunds.original_id = transactions.id AND refunds.after = transactions.total
+WHERE
+    refunds.original_id = $1::uuid
+    AND transactions.kind = 'subscription'
 """,
-    row=EndPeriodRow._make,
+    row=EndRefundedPeriodRow._make,
     answer=first_or_none,
     way=Way.SHARED,
     writes=True,
@@ -609,8 +614,9 @@ SELECT end_subscription_period($1::uuid) AS had_time_left
 )
 
 
-def end_period(*, transaction_id: str) -> Step[EndPeriodRow | None]:
-    """Ends the period that a transaction paid, as the whole of it is refunded in the same unit: now, or before it
-    begins; its subscription renews no more. False: that period is over, or ended before, and nothing changed.
+def end_refunded_period(*, transaction_id: str) -> Step[EndRefundedPeriodRow | None]:
+    """Ends the period that a transaction paid if all of it is refunded: now, or before it begins; its subscription
+    renews no more. The user's coins are locked. False: that period is over, or ended before, and nothing
+    changed. No row: not all is refunded, or it paid no period.
     """
-    return Step(END_PERIOD, (transaction_id,))
+    return Step(END_REFUNDED_PERIOD, (transaction_id,))

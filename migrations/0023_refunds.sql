@@ -1,5 +1,5 @@
 -- Refunds: what of a transaction was taken back, as a mark that runs from 0 to its total and can't overshoot or fork.
--- depends: 0033_idempotency
+-- depends: 0022_subscriptions
 
 CREATE TABLE refunds (
     original_id uuid NOT NULL,

@@ -1,5 +1,5 @@
 -- Why staff moved coins of somebody, in their words: free text goes with the person, the movement stays.
--- depends: 0033_idempotency
+-- depends: 0023_refunds
 
 CREATE TABLE transaction_notes (
     user_id uuid NOT NULL,

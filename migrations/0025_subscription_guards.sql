@@ -1,5 +1,5 @@
 -- What keeps paid periods as they were charged, and the one way to end one before its time.
--- depends: 0022_subscriptions
+-- depends: 0024_transaction_notes
 
 CREATE TRIGGER subscriptions_permanent BEFORE DELETE OR TRUNCATE ON subscriptions
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
