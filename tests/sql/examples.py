@@ -33,13 +33,14 @@ _PAID: Final = "00000000-0000-7000-8000-000000000211"
 _NEW: Final = "00000000-0000-7000-8000-000000000212"
 _EVER: Final = {"before_time": LAST_MICROS, "before_id": LAST_ID, "count": 10}
 _STATUSES: Final = ["pending", "approved", "paid"]
-_PURCHASE: Final = "00000000-0000-7000-8000-000000000004"
+_BOUGHT: Final = "00000000-0000-7000-8000-000000000004"
 _PAYMENT: Final = "00000000-0000-7000-8000-000000000005"
 _RENEWAL: Final = "00000000-0000-7000-8000-000000000006"
 _OTHER: Final = "00000000-0000-7000-8000-000000000007"
 _PURCHASE: Final = "00000000-0000-7000-8000-000000000239"
 _GIFT: Final = "00000000-0000-7000-8000-000000000240"
 _REFUND: Final = "00000000-0000-7000-8000-000000000241"
+_RETURNED: Final = "00000000-0000-7000-8000-000000000243"
 _ADJUSTMENT: Final = "00000000-0000-7000-8000-000000000242"
 _ALWAYS: Final = {"from_time": FIRST_MICROS, "until_time": LAST_MICROS}
 
@@ -64,7 +65,7 @@ INSERT INTO hosts (user_id, create_time) VALUES ('{_BARE}', clock());
 INSERT INTO host_verifications (user_id, id, status, note, create_time, reviewer_id, review_note, review_time)
 VALUES ('{_FULL}', '{_FULL}', 'approved', 'please', clock(), '{_BARE}', 'fine', clock());
 INSERT INTO host_verifications (user_id, id, status, create_time) VALUES ('{_BARE}', '{_BARE}', 'pending', clock());
-SELECT post('{_PURCHASE}', 'purchase', '{_FULL}', NULL, '{_FULL}', ARRAY[
+SELECT post('{_BOUGHT}', 'purchase', '{_FULL}', NULL, '{_FULL}', ARRAY[
     ('{_FULL}', 'coins', 1000, 0)::leg, ('{_FULL}', 'payment_provider', -1000, 0)::leg
 ]);
 SELECT post('{_PAYMENT}', 'subscription', '{_FULL}', '{_FULL}', '{_FULL}', ARRAY[
@@ -194,7 +195,19 @@ CALLS: Final[list[Step[object]]] = [
         user_id=_FULL, subscription_id=_FULL, place=1, transaction_id=_RENEWAL, actor_id=_FULL
     ),
     wallet_subscriptions.get_subscription(user_id=_FULL),
+    wallet_refunds.refund_transaction(
+        user_id=_BARE,
+        transaction_id=_OTHER,
+        coins=None,
+        note="bought by mistake",
+        refund_id=_RETURNED,
+        actor_id=_FULL,
+        request_id=_RETURNED,
+        fingerprint="00" * 32,
+    ),
     wallet_subscriptions.end_refunded_period(transaction_id=_OTHER),
+    user_data.export_refunds(user_id=_BARE),
+    user_data.export_transaction_notes(user_id=_BARE),
     wallet_subscriptions.get_subscription(user_id=_BARE),
     wallet_refunds.refund_transaction(
         user_id=_BARE,

@@ -28,13 +28,13 @@ KEPT: Final[dict[str, str]] = {
     "subscriptions.user_id": "the history of money stays, without a name",
     "subscription_periods.user_id": "what was paid for stays, without a name",
     "refunds.user_id": "the history of money stays, without a name",
-    "refunds.host_id": "the history of money stays, without a name",
     "host_bonuses.user_id": "a bonus stays given once",
     "host_verifications.reviewer_id": "who decided, for as long as the applicant is there",
 }
 """Columns that refer to users: their rows outlive the person. Such a row says nothing about him but his id."""
 
 UNREFERRED: Final[dict[str, str]] = {
+    "refunds.host_id": "the host of the earnings that were taken back: it refers to those",
     "transactions.actor_id": "a user or a service, who did it: for the history of money",
     "idempotency_keys.actor_id": "a user or a service: a request stays done once, for a month",
     "notification_sends.missed_user_ids": "an array, of ids that were nobody's: what was answered, for a month",
