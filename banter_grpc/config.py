@@ -64,6 +64,11 @@ class Settings(BaseSettings):
         min_length=32,
         description="secret under which phone numbers are remembered that had their signup grant; never to change",
     )
+    seal_key: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="secret that signs what `banter ledger seal` writes; kept from whoever administers the database",
+    )
     signup_grant: int = Field(100, ge=0, le=10**9, description="coins for a new user, once per phone number ever")
     withdrawal_min: int = Field(1000, ge=1, le=10**9, description="fewest coins that a host may withdraw at once")
 

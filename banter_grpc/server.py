@@ -25,6 +25,7 @@ from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_accounts import UserAccountsHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
+from banter_grpc.handlers.wallet_ledger import WalletLedgerHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.user_hosts import UserHostsHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
@@ -214,6 +215,7 @@ class Server:
                 SubscriptionHandler(self.database),
                 RefundHandler(self.database),
                 StatementHandler(self.database, self.pages),
+                WalletLedgerHandler(self.database),
             ),
             *methods_of(health, self.health, policy_of=health_policy, quiet=True),
         ]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from banter_grpc.cli import config, contract, dev, jobs, migrate, psql, queries, seed, serve, token, user, version
+from banter_grpc.cli import config, contract, dev, ledger, migrate, psql, queries, serve, token, user, version
 
 HELP = """The backend of a social audio/video platform: gRPC services on PostgreSQL.
 
@@ -55,6 +56,10 @@ def application() -> typer.Typer:
     work.command("list", help=_flowing(jobs.show.__doc__ or ""), epilog=_epilog(["banter jobs list"]))(jobs.show)
     _add(work, jobs.run, None, "banter jobs run purge_read_notifications")
     app.add_typer(work, name="jobs", rich_help_panel="Database")
+    books = _group("Whether coins are all there.", "banter ledger verify", "banter ledger seal 2026-11-23.seal")
+    _add(books, ledger.verify, None, "banter ledger verify", "banter ledger verify --seal 2026-11-23.seal")
+    _add(books, ledger.seal, None, "banter ledger seal 2026-11-23.seal")
+    app.add_typer(books, name="ledger", rich_help_panel="Database")
     people = _group("Change what accounts may do.", "banter user role 01990a2b-5c1e-7d3f-8a4b-0123456789ab admin")
     _add(people, user.role, None, "banter user role 01990a2b-5c1e-7d3f-8a4b-0123456789ab moderator")
     app.add_typer(people, name="user", rich_help_panel="People")

@@ -71,6 +71,7 @@ def _foreseen() -> tuple[type[Exception], ...]:
     from banter_grpc.errors import Refusal
     from banter_grpc.rpc.mint import DevKeyError
     from banter_grpc.rpc.policy import PolicyError
+    from banter_grpc.seals import SealError
     from banter_grpc.transport.grpc import AddressError
     from banter_grpc.workers.supervisor import PortError
 
@@ -83,6 +84,7 @@ def _foreseen() -> tuple[type[Exception], ...]:
         Refusal,
         DevKeyError,
         PolicyError,
+        SealError,
         AddressError,
         PortError,
     )

@@ -31,6 +31,8 @@ COMMANDS = [
     "migrate new",
     "jobs list",
     "jobs run",
+    "ledger verify",
+    "ledger seal",
     "user role",
     "token",
     "contract export",
@@ -56,6 +58,7 @@ def run_python(code: str, **settings: object) -> subprocess.CompletedProcess[str
 
 
 @pytest.mark.parametrize("command", ["", "migrate", "jobs", "user", "contract", "queries", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "migrate", "ledger", "user", "contract", "queries", *COMMANDS])
 def test_the_help_of_each_command_has_an_example_that_names_it(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

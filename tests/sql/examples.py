@@ -21,8 +21,10 @@ from banter_grpc.database.queries import (
     wallet_subscriptions,
     wallet_withdrawals,
 )
+from banter_grpc.database.queries import caller, keys, user, wallet, wallet_ledger
 from banter_grpc.database.statement import Step
 from banter_grpc.values import FIRST_MICROS, LAST_ID, LAST_MICROS
+from banter_grpc.ledger import CHECKS
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
@@ -43,6 +45,7 @@ _REFUND: Final = "00000000-0000-7000-8000-000000000241"
 _RETURNED: Final = "00000000-0000-7000-8000-000000000243"
 _ADJUSTMENT: Final = "00000000-0000-7000-8000-000000000242"
 _ALWAYS: Final = {"from_time": FIRST_MICROS, "until_time": LAST_MICROS}
+_GREATEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 ROWS: Final = f"""
 INSERT INTO users (
@@ -264,5 +267,13 @@ CALLS: Final[list[Step[object]]] = [
     user_notifications.send_notifications(
         send_key=None, ids=[_DELETED], user_ids=[_FULL], types=["test.ping"], titles=["Hello"], bodies=[""], data=["{}"]
     ),
+    *[check.query(after=[_FULL, *check.start], until=_GREATEST, most=2) for check in CHECKS],
+    *[check.query(after=[_GREATEST, *check.start], until=_GREATEST, most=2) for check in CHECKS],
+    wallet_ledger.list_heads(after=[_FULL, ""], most=2),
+    wallet_ledger.verify_heads(
+        user_ids=[_FULL, _BARE], accounts=["coins", "coins"], versions=[1, 1], digests=["00", "00"]
+    ),
+    wallet_ledger.estimate_rows(names=["wallets"]),
+    wallet_ledger.find_anybody(user_id=_DELETED),
 ]
 """Each query that returns rows at least once, and so often that each of its columns that may be null is."""

@@ -99,6 +99,7 @@ REQUESTS: dict[str, Callable[[str], Message]] = {
         amount=10,
         reason="a prize that was won",
     ),
+    "banter.v1.WalletService.VerifyLedger": lambda user_id: wallet_pb2.VerifyLedgerRequest(user_id=user_id),
 }
 """By the RPC's full name, what makes a request about the user of an id. A new RPC needs one here."""
 

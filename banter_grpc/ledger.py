@@ -1,0 +1,172 @@
+"""Whether the ledger is whole: every rule of it, checked in pieces while everybody goes on.
+
+A check walks a table in the order of its keys. Each piece is one statement (``sql/wallet_ledger.sql``), so that it
+sees one moment: live traffic gives no false alarm. Locally right is wholly right: that each entry goes on from the one
+before it makes a wallet's balance the sum of its entries, and that each transaction's entries sum to 0 makes all
+wallets and system accounts sum to 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from banter_grpc.database.database import Database
+from banter_grpc.database.queries import wallet_ledger as queries
+from banter_grpc.database.queries.wallet_ledger import Finding
+from banter_grpc.database.statement import Step
+
+PIECE: Final = 1000
+"""Rows of a table that one statement looks at: some tens of milliseconds."""
+
+_LEAST: Final = "00000000-0000-0000-0000-000000000000"
+_GREATEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+
+class Query(Protocol):
+    """What looks at the next piece of a table."""
+
+    def __call__(self, *, after: Sequence[str], until: str, most: int) -> Step[list[Finding]]: ...
+
+
+class Check(NamedTuple):
+    """One walk over a table."""
+
+    name: str
+    table: str
+    key: tuple[str, ...]
+    """The columns by which a row of it is named."""
+    start: tuple[str, ...]
+    """What comes before all keys of a user, behind his id."""
+    query: Query
+    rule: str
+    """What it makes sure of, for people."""
+
+
+CHECKS: Final = (
+    Check("owners", "users", ("id",), ("",), queries.verify_owners, "everybody has one wallet of each kind"),
+    Check(
+        "wallets",
+        "wallets",
+        ("user_id", "kind"),
+        ("",),
+        queries.verify_wallets,
+        "a wallet says what its last entry says",
+    ),
+    Check(
+        "chains",
+        "entries",
+        ("user_id", "account", "transaction_id"),
+        ("", _LEAST),
+        queries.verify_chains,
+        "a wallet's entries have no gap and no fork, and each goes on from the balance before it",
+    ),
+    Check(
+        "hashes",
+        "entries",
+        ("user_id", "account", "transaction_id"),
+        ("", _LEAST),
+        queries.verify_hashes,
+        "an entry's hash is that of all that happened with it, and before it",
+    ),
+    Check(
+        "transactions",
+        "transactions",
+        ("id",),
+        ("-infinity", _LEAST),
+        queries.verify_transactions,
+        "a transaction's entries are all there, and sum to 0",
+    ),
+    Check(
+        "earnings",
+        "earnings",
+        ("user_id", "transaction_id"),
+        (_LEAST,),
+        queries.verify_earnings,
+        "what a host earned is what the transaction gave him",
+    ),
+    Check(
+        "payments",
+        "payments",
+        ("provider", "payment_id"),
+        ("", ""),
+        queries.verify_payments,
+        "what a payment credited is what its transaction says",
+    ),
+    Check(
+        "held coins",
+        "wallets",
+        ("user_id", "kind"),
+        ("",),
+        queries.verify_held_coins,
+        "coins are held by live calls, and by nothing else",
+    ),
+    Check(
+        "held earnings",
+        "wallets",
+        ("user_id", "kind"),
+        ("",),
+        queries.verify_held_earnings,
+        "earnings are held by nothing",
+    ),
+)
+"""All checks, in the order in which they are made. A table that money depends on has one here."""
+
+
+class Progress(NamedTuple):
+    """How far a check is: rows looked at, about how many there are (0: that is not known), and those of all checks."""
+
+    check: str
+    rows: int
+    estimate: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discrepancy:
+    """A row that breaks a rule: `field` of it is `found`, and should be `expected` (None: nothing)."""
+
+    check: str
+    table: str
+    key: str
+    field: str
+    expected: str | None
+    found: str | None
+
+    def __str__(self) -> str:
+        found, expected = self.found or "nothing", self.expected or "nothing"
+        return f"{self.table} where {self.key}: {self.field} is {found}, and should be {expected}"
+
+
+async def verify(
+    database: Database, user_id: str | None = None, *, piece: int = PIECE
+) -> AsyncGenerator[Progress | Discrepancy]:
+    """Make every check, of all users or of one: after each piece its discrepancies, and then how far the check is.
+
+    Raises `DatabaseError`: nothing is said then of what was not looked at.
+    """
+    first, until = (user_id, user_id) if user_id else (_LEAST, _GREATEST)
+    estimates: dict[str, int] = {}
+    if not user_id:
+        counted = await database.run(queries.estimate_rows(names=[check.table for check in CHECKS]))
+        estimates = {row.table_name: row.estimate for row in counted}
+    total = 0
+    for check in CHECKS:
+        estimate = estimates.get(check.table, 0)
+        seen, after, full = 0, [first, *check.start], True
+        while full:
+            findings = await database.run(check.query(after=after, until=until, most=piece))
+            for finding in findings:
+                if finding.row_key is not None and finding.field is not None:
+                    key = where(check.key, finding.row_key)
+                    yield Discrepancy(check.name, check.table, key, finding.field, finding.expected, finding.found)
+            after, rows = findings[0].reached or after, findings[0].rows_seen
+            seen, total, full = seen + rows, total + rows, rows == piece
+            yield Progress(check.name, seen, max(estimate, seen) if estimate else 0, total)
+
+
+def where(columns: Sequence[str], values: Sequence[str]) -> str:
+    """The condition that finds a row by its key."""
+    pairs = zip(columns, values, strict=True)
+    return " AND ".join(f"{column} = '{value.replace(chr(39), chr(39) * 2)}'" for column, value in pairs)

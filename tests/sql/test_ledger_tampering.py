@@ -1,0 +1,173 @@
+"""What anybody changes behind the ledger's back is found, and its row is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.support.clusters import Cluster, Database
+from tests.support.ledger import CALL, CALLER, GIFT, HOST, IDLE, MOVES, PURCHASE, USERS, discrepancies, fake
+
+TABLES = ("entries", "transactions", "wallets", "earnings", "payments")
+_COINS = f"entries WHERE user_id = '{CALLER}' AND account = 'coins' AND version = 2"
+_FIRST = f"entries WHERE user_id = '{CALLER}' AND account = 'coins' AND version = 1"
+_REVENUE = f"entries WHERE user_id = '{HOST}' AND account = 'platform_revenue' AND transaction_id = '{CALL}'"
+_EARNED = f"earnings WHERE transaction_id = '{CALL}'"
+_PAID = "payments WHERE payment_id = 'payment-1'"
+_WALLET = f"wallets WHERE user_id = '{CALLER}' AND kind = 'coins'"
+_CALL = f"transactions WHERE id = '{CALL}'"
+
+EDITS = {
+    "entries.user_id": [(_COINS, f"'{IDLE}'"), (_REVENUE, f"'{CALLER}'")],
+    "entries.account": [(_COINS, "'earnings'"), (_REVENUE, "'payouts'")],
+    "entries.transaction_id": [(_REVENUE, f"'{PURCHASE}'"), (_COINS, "gen_random_uuid()")],
+    "entries.amount": [(_COINS, "amount - 1"), (_REVENUE, "amount + 1")],
+    "entries.version": [(_COINS, "9")],
+    "entries.balance_after": [(_COINS, "balance_after + 1")],
+    "entries.hash": [(_COINS, "sha256('other')")],
+    "transactions.id": [(_CALL, "gen_random_uuid()")],
+    "transactions.kind": [(_CALL, "'gift'"), (_CALL, "'refund'")],
+    "transactions.user_id": [(_CALL, f"'{HOST}'")],
+    "transactions.subject_id": [(_CALL, "NULL"), (_CALL, "id")],
+    "transactions.actor_id": [(_CALL, f"'{HOST}'")],
+    "transactions.total": [(_CALL, "total + 1")],
+    "transactions.create_time": [(_CALL, "create_time + interval '1 microsecond'"), (_CALL, "'infinity'")],
+    "wallets.user_id": [(_WALLET, "gen_random_uuid()")],
+    "wallets.kind": [(f"wallets WHERE user_id = '{HOST}' AND kind = 'earnings'", "'payouts'")],
+    "wallets.available": [(_WALLET, "available + 1")],
+    "wallets.held": [(_WALLET, "held + 1"), (_WALLET, "5, available = available - 5")],
+    "wallets.version": [(_WALLET, "version - 1")],
+    "wallets.head_hash": [(_WALLET, "sha256('other')")],
+    "earnings.user_id": [(_EARNED, f"'{CALLER}'")],
+    "earnings.transaction_id": [(_EARNED, f"'{PURCHASE}'")],
+    "earnings.kind": [(_EARNED, "'gift'")],
+    "earnings.total": [(_EARNED, "total + 1, platform_part = platform_part + 1")],
+    "earnings.host_part": [(_EARNED, "host_part + 1, platform_part = platform_part - 1")],
+    "earnings.platform_part": [(_EARNED, "platform_part + 1, total = total + 1")],
+    "earnings.create_time": [(_EARNED, "create_time + interval '1 microsecond'")],
+    "payments.user_id": [(_PAID, f"'{HOST}'")],
+    "payments.coins": [(_PAID, "coins + 1")],
+    "payments.transaction_id": [(_PAID, f"'{CALL}'")],
+}
+"""By column: rows, and what one who may do everything puts there."""
+
+NAMES_ONLY = {"payments.provider", "payments.payment_id"}
+"""Columns that nothing else follows from: no coin moves by them."""
+
+ROWS = {
+    "an entry gone": f"DELETE FROM {_COINS}",
+    "the last entry gone": f"DELETE FROM entries WHERE user_id = '{CALLER}' AND account = 'coins' AND version = 3",
+    "a system account's entry gone": f"DELETE FROM {_REVENUE}",
+    "a transaction gone": f"DELETE FROM {_CALL}",
+    "a wallet gone": f"DELETE FROM {_WALLET}",
+    "an empty wallet gone": f"DELETE FROM wallets WHERE user_id = '{IDLE}' AND kind = 'coins'",
+    "earnings gone": f"DELETE FROM {_EARNED}",
+    "a payment gone": f"DELETE FROM {_PAID}",
+    "a user gone": f"DELETE FROM users WHERE id = '{CALLER}'",
+    "a transaction more": f"""INSERT INTO transactions (id, kind, user_id, actor_id, total, create_time)
+        SELECT gen_random_uuid(), kind, user_id, actor_id, total, create_time FROM {_CALL}""",
+    "an entry more": f"""INSERT INTO entries (user_id, account, transaction_id, amount)
+        VALUES ('{IDLE}', 'payouts', '{CALL}', 5)""",
+    "a first entry more": f"""INSERT INTO entries (user_id, account, transaction_id, amount, version,
+        balance_after, hash) SELECT '{IDLE}', account, transaction_id, amount, 1, amount, hash FROM {_FIRST}""",
+    "a wallet more": "INSERT INTO wallets (user_id, kind) VALUES (gen_random_uuid(), 'coins')",
+    "earnings more": f"""INSERT INTO earnings
+        SELECT user_id, '{PURCHASE}', kind, total, host_part, platform_part, create_time FROM {_EARNED}""",
+    "a payment more": f"INSERT INTO payments SELECT provider, 'other', user_id, coins, '{CALL}' FROM {_PAID}",
+    "two wallets swapped": f"""UPDATE wallets
+        SET user_id = CASE user_id WHEN '{IDLE}' THEN '{CALLER}'::uuid ELSE '{IDLE}'::uuid END
+        WHERE user_id IN ('{IDLE}', '{CALLER}') AND kind = 'coins'""",
+    "two entries swapped": f"""UPDATE entries
+        SET version = 5 - version, balance_after = CASE version WHEN 2 THEN 890 ELSE 990 END
+        WHERE user_id = '{CALLER}' AND account = 'coins' AND version IN (2, 3)""",
+    "two hosts' parts swapped": f"""UPDATE earnings
+        SET transaction_id = CASE transaction_id WHEN '{CALL}' THEN '{GIFT}'::uuid ELSE '{CALL}'::uuid END""",
+    "two transactions swapped": f"""UPDATE transactions
+        SET kind = CASE kind WHEN 'gift' THEN 'call_charge' ELSE 'gift' END WHERE id IN ('{CALL}', '{GIFT}')""",
+    "two wallets of one kind": f"INSERT INTO wallets (user_id, kind) VALUES ('{IDLE}', 'coins')",
+    "two entries of one version": f"""INSERT INTO entries (user_id, account, transaction_id, amount, version,
+        balance_after, hash)
+        SELECT user_id, account, '{PURCHASE}', amount, version, balance_after, hash FROM {_COINS}""",
+}
+"""What somebody does to whole rows."""
+
+CONSTRAINTS = """
+ALTER TABLE wallets DROP CONSTRAINT wallets_kind_check, DROP CONSTRAINT wallets_pkey;
+ALTER TABLE entries DROP CONSTRAINT entries_pkey, DROP CONSTRAINT entries_version_key CASCADE,
+    DROP CONSTRAINT entries_balance_after_key CASCADE;
+ALTER TABLE earnings DROP CONSTRAINT earnings_pkey;
+"""
+"""What is in the way of some of it."""
+
+
+@pytest.fixture(scope="module")
+def whole(cluster: Cluster) -> Iterator[Database]:
+    """A whole ledger, in a database of its own."""
+    database = cluster.new_database()
+    with psycopg.connect(database.owner_url, autocommit=True) as connection:
+        connection.execute((USERS + MOVES).encode())
+    yield database
+    cluster.drop_database(database.name)
+
+
+@pytest.fixture
+def ledger(whole: Database) -> Iterator[psycopg.Connection]:
+    """The owner's connection to it, in a transaction that is rolled back, with no constraint in the way."""
+    with psycopg.connect(whole.owner_url) as connection:
+        connection.execute(CONSTRAINTS.encode())
+        yield connection
+        connection.rollback()
+
+
+def columns_of(connection: psycopg.Connection, table: str) -> list[str]:
+    """The columns that can be edited: a generated one can't."""
+    query = (
+        "SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        " AND attgenerated = ''"
+    )
+    return [name for (name,) in connection.execute(query, [table])]
+
+
+def test_a_ledger_that_nobody_touched_is_whole(ledger: psycopg.Connection) -> None:
+    assert discrepancies(ledger) == []
+    for user in (CALLER, HOST, IDLE):
+        assert discrepancies(ledger, user) == []
+
+
+def test_every_column_has_somebody_who_edits_it(ledger: psycopg.Connection) -> None:
+    columns = {f"{table}.{column}" for table in TABLES for column in columns_of(ledger, table)}
+    assert columns == EDITS.keys() | NAMES_ONLY
+
+
+@pytest.mark.parametrize(
+    ("column", "row", "value"), [(column, *edit) for column, edits in EDITS.items() for edit in edits]
+)
+def test_an_edited_field_is_found(ledger: psycopg.Connection, column: str, row: str, value: str) -> None:
+    table, _, name = column.partition(".")
+    fake(ledger, f"UPDATE {table} SET {name} = {value} {row.removeprefix(table)}")
+    assert discrepancies(ledger) != []
+
+
+@pytest.mark.parametrize("statement", ROWS.values(), ids=ROWS)
+def test_a_row_that_went_or_came_or_took_anothers_place_is_found(ledger: psycopg.Connection, statement: str) -> None:
+    fake(ledger, statement)
+    assert discrepancies(ledger) != []
+
+
+def test_a_discrepancy_names_the_row_and_says_what_it_should_be(ledger: psycopg.Connection) -> None:
+    fake(ledger, f"UPDATE wallets SET available = available + 5 WHERE user_id = '{CALLER}' AND kind = 'coins'")
+    (found,) = discrepancies(ledger)
+    key = f"user_id = '{CALLER}' AND kind = 'coins'"
+    assert str(found) == f"wallets where {key}: available + held is 895, and should be 890"
+    assert ledger.execute(f"SELECT available FROM wallets WHERE {found.key}".encode()).fetchall() == [(895,)]
+
+
+def test_one_users_verification_finds_what_concerns_him_and_no_more(ledger: psycopg.Connection) -> None:
+    fake(ledger, f"UPDATE transactions SET actor_id = '{IDLE}' WHERE id = '{CALL}'")
+    for user in (CALLER, HOST):
+        (found,) = discrepancies(ledger, user)
+        assert (found.check, found.field) == ("hashes", "hash")
+        assert user in found.key
+    assert discrepancies(ledger, IDLE) == []
