@@ -108,7 +108,15 @@ CHECKS: Final = (
         ("user_id", "kind"),
         ("",),
         queries.verify_held_earnings,
-        "earnings are held by nothing",
+        "what is held of earnings is what open withdrawals come to",
+    ),
+    Check(
+        "causes",
+        "transactions",
+        ("id",),
+        ("-infinity", _LEAST),
+        queries.verify_causes,
+        "a subscription, refund, bonus or withdrawal that moved coins is there, with as many",
     ),
 )
 """All checks, in the order in which they are made. A table that money depends on has one here."""

@@ -25,7 +25,6 @@ from banter_grpc.database.queries import keys as key_queries
 from banter_grpc.handlers.user import SignupGrant, UserHandler
 from banter_grpc.handlers.user_accounts import UserAccountsHandler
 from banter_grpc.handlers.user_activity import UserActivityHandler
-from banter_grpc.handlers.wallet_ledger import WalletLedgerHandler
 from banter_grpc.handlers.user_data import UserDataHandler
 from banter_grpc.handlers.user_hosts import UserHostsHandler
 from banter_grpc.handlers.user_notifications import UserNotificationsHandler
@@ -33,6 +32,7 @@ from banter_grpc.handlers.user_presence import UserPresenceHandler
 from banter_grpc.handlers.user_search import UserSearchHandler
 from banter_grpc.handlers.wallet import WalletHandler
 from banter_grpc.handlers.wallet_bonuses import BonusHandler
+from banter_grpc.handlers.wallet_ledger import WalletLedgerHandler
 from banter_grpc.handlers.wallet_refunds import RefundHandler
 from banter_grpc.handlers.wallet_statements import StatementHandler
 from banter_grpc.handlers.wallet_subscriptions import SubscriptionHandler

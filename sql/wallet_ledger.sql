@@ -64,7 +64,7 @@ LEFT JOIN wrong ON TRUE;
 -- name: verify_wallets :many
 -- A wallet says what its last entry says.
 -- row: finding
--- index: wallets_pkey, users_pkey
+-- index: wallets_pkey
 -- not null: rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
@@ -137,7 +137,7 @@ LEFT JOIN wrong ON TRUE;
 -- A wallet's entries are numbered 1, 2, 3, ..., and each one's balance is the one before it and its amount; the entries
 -- of other accounts have neither.
 -- row: finding
--- index: entries_pkey, transactions_pkey, users_pkey
+-- index: entries_pkey, transactions_pkey
 -- not null: rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
@@ -632,9 +632,9 @@ FROM (
 LEFT JOIN wrong ON TRUE;
 
 -- name: verify_held_earnings :many
--- Earnings are held by nothing.
+-- What is held of a host's earnings is what his open withdrawals come to.
 -- row: finding
--- index: wallets_pkey
+-- index: wallets_pkey, withdrawals_user_id_create_time_idx
 -- not null: rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
@@ -655,10 +655,16 @@ wrong AS (
     SELECT
         ARRAY[piece.user_id::text, piece.kind] AS row_key,
         'held' AS field,
-        '0' AS expected,
+        open.amount::text AS expected,
         piece.held::text AS found
     FROM piece
-    WHERE piece.held <> 0
+    INNER JOIN LATERAL (
+        SELECT coalesce(sum(withdrawals.amount), 0) AS amount
+        FROM withdrawals
+        WHERE
+            withdrawals.user_id = piece.user_id
+            AND withdrawals.status IN ('pending', 'approved')
+    ) AS open ON piece.held <> open.amount
 )
 
 SELECT
@@ -679,6 +685,66 @@ FROM (
         (SELECT count(*) FROM piece) AS rows_seen
 ) AS reached
 LEFT JOIN wrong ON TRUE;
+
+-- name: verify_causes :many
+-- A transaction of a kind that has a row of its own has it, and it comes to as many coins.
+-- row: finding
+-- index: transactions_user_id_create_time_idx, subscription_periods_transaction_id_key, refunds_transaction_id_key, host_bonuses_transaction_id_key, withdrawals_transaction_id_key
+-- not null: rows_seen
+-- way: own
+WITH piece AS MATERIALIZED (
+    SELECT
+        id,
+        kind,
+        user_id,
+        total,
+        create_time
+    FROM transactions
+    WHERE
+        (user_id, create_time, id)
+        > (($after::text[])[1]::uuid, ($after::text[])[2]::timestamptz, ($after::text[])[3]::uuid)
+        AND user_id <= $until::uuid
+    ORDER BY user_id, create_time, id
+    LIMIT $most::bigint
+),
+
+wrong AS (
+    SELECT
+        ARRAY[piece.id::text] AS row_key,
+        'total' AS field,
+        CASE piece.kind
+            WHEN 'subscription' THEN subscription_periods.coins
+            WHEN 'refund' THEN refunds.after - refunds.before
+            WHEN 'bonus' THEN host_bonuses.coins
+            ELSE withdrawals.amount
+        END AS expected,
+        piece.total AS found
+    FROM piece
+    LEFT JOIN subscription_periods ON piece.id = subscription_periods.transaction_id
+    LEFT JOIN refunds ON piece.id = refunds.transaction_id
+    LEFT JOIN host_bonuses ON piece.id = host_bonuses.transaction_id
+    LEFT JOIN withdrawals ON piece.id = withdrawals.transaction_id
+    WHERE piece.kind IN ('subscription', 'refund', 'bonus', 'withdrawal')
+)
+
+SELECT
+    reached.row_key AS reached,
+    reached.rows_seen,
+    wrong.row_key,
+    wrong.field,
+    wrong.expected::text AS expected,
+    wrong.found::text AS found
+FROM (
+    SELECT
+        (
+            SELECT ARRAY[user_id::text, to_json(create_time) #>> '{}', id::text]
+            FROM piece
+            ORDER BY user_id DESC, create_time DESC, id DESC
+            LIMIT 1
+        ) AS row_key,
+        (SELECT count(*) FROM piece) AS rows_seen
+) AS reached
+LEFT JOIN wrong ON wrong.expected IS DISTINCT FROM wrong.found;
 
 -- name: list_heads :many
 -- The last entry of each wallet that has one, in the order of the wallets: those behind the key `after`.

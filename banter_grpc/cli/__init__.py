@@ -12,8 +12,21 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from banter_grpc.cli import config, contract, dev, jobs, migrate, psql, queries, seed, serve, token, user, version
-from banter_grpc.cli import config, contract, dev, ledger, migrate, psql, queries, serve, token, user, version
+from banter_grpc.cli import (
+    config,
+    contract,
+    dev,
+    jobs,
+    ledger,
+    migrate,
+    psql,
+    queries,
+    seed,
+    serve,
+    token,
+    user,
+    version,
+)
 
 HELP = """The backend of a social audio/video platform: gRPC services on PostgreSQL.
 

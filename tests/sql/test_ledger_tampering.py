@@ -97,7 +97,7 @@ CONSTRAINTS = """
 ALTER TABLE wallets DROP CONSTRAINT wallets_kind_check, DROP CONSTRAINT wallets_pkey;
 ALTER TABLE entries DROP CONSTRAINT entries_pkey, DROP CONSTRAINT entries_version_key CASCADE,
     DROP CONSTRAINT entries_balance_after_key CASCADE;
-ALTER TABLE earnings DROP CONSTRAINT earnings_pkey;
+ALTER TABLE earnings DROP CONSTRAINT earnings_pkey CASCADE;
 """
 """What is in the way of some of it."""
 
