@@ -32,7 +32,9 @@ def seed(
     Nobody who is there is changed. Whatever interrupts it, the next run goes on where it stopped.
 
     Always there: an admin (+919876543210), hosts with rates (+919000000001 to 3), a moderator (+919000000004) and
-    ordinary users (+919000000000, and from +919000000005 on).
+    ordinary users (+919000000000, and from +919000000005 to 99), each with 10,000 coins.
+
+    All times but those of these coins are in the past: nobody is online, and nobody has activities.
     """
     from banter_grpc.cli.targets import as_owner
     from banter_grpc.seeding.run import seed as make

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
-from typing import LiteralString
+from typing import Final, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -12,6 +12,20 @@ from psycopg import sql
 from banter_grpc.database import errors, roles
 from banter_grpc.database.failures import failure_of
 from banter_grpc.database.roles import Connection
+
+_LOCK_COINS: Final = """
+SELECT FROM wallets WHERE user_id = ANY(%s::uuid[]) AND kind = 'coins' ORDER BY user_id FOR NO KEY UPDATE
+"""
+_GRANT: Final = """
+SELECT
+    post(
+        given.id, 'signup_grant', given.user_id, NULL, given.user_id,
+        ARRAY[(given.user_id, 'coins', given.coins, 0)::leg, (given.user_id, 'promotions', -given.coins, 0)::leg]
+    )
+FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[]) AS given (id, user_id, coins)
+INNER JOIN living_users USING (user_id)
+WHERE NOT EXISTS (SELECT FROM transactions WHERE transactions.id = given.id)
+"""
 
 
 class Bulk:
@@ -29,13 +43,13 @@ class Bulk:
     def add(
         self, table: str, columns: Sequence[str], rows: Iterable[Sequence[object]], *, living: Sequence[str] = ()
     ) -> int:
-        """Add the rows that break no unique constraint and whose columns `living` name living users; how many."""
+        """Add the rows that break no unique constraint; how many. Columns `living` name living users, or are null."""
         staged = self._stage(table, columns, rows)
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         alive = [
-            sql.SQL("EXISTS (SELECT FROM living_users WHERE living_users.user_id = staged.{})").format(
-                sql.Identifier(column)
-            )
+            sql.SQL(
+                "({0} IS NULL OR EXISTS (SELECT FROM living_users WHERE living_users.user_id = staged.{0}))"
+            ).format(sql.Identifier(column))
             for column in living
         ]
         return self._connection.execute(
@@ -43,6 +57,16 @@ class Bulk:
                 sql.Identifier(table), names, names, staged, sql.SQL(" AND ").join(alive or [sql.SQL("TRUE")])
             )
         ).rowcount
+
+    def grant(self, grants: Iterable[tuple[str, str, int]]) -> int:
+        """Give living users coins, by (transaction, user, coins), unless that transaction is there; how many were.
+
+        The time of a transaction is when this is done, as it is of every other one.
+        """
+        given = [*grants]
+        columns = [[grant[place] for grant in given] for place in range(3)]
+        self._connection.execute(_LOCK_COINS, [columns[1]])
+        return self._connection.execute(_GRANT, columns).rowcount
 
     def absent(self, table: str, column: str, ids: Sequence[str]) -> int:
         """How many of the ids the table does not have."""

@@ -29,8 +29,9 @@ END: Final = dt.datetime(2024, 7, 1, tzinfo=dt.UTC)
 """Everybody signed up before: whoever came later was not made here."""
 
 _DAY_MS: Final = 86_400_000
-_BEGIN_MS: Final = (_BEGIN - _EPOCH) // dt.timedelta(milliseconds=1)
-_SPAN_MS: Final = (END - _BEGIN) // dt.timedelta(milliseconds=1)
+_MILLISECOND: Final = dt.timedelta(milliseconds=1)
+_BEGIN_MS: Final = (_BEGIN - _EPOCH) // _MILLISECOND
+_SPAN_MS: Final = (END - _BEGIN) // _MILLISECOND
 _LAST_BIRTH: Final = dt.date(2004, 6, 30)
 _MAIL: Final = ("example.com", "example.org", "example.net")
 
@@ -64,6 +65,11 @@ class Person(NamedTuple):
     def draws(self, what: str) -> Draws:
         """Choices about this person that no other step makes: `what` is the step's table."""
         return Draws(self.seed, self.number, what)
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether he is one of those whom people type: the admin, and who has a number below `PLAIN`."""
+        return self.number < PLAIN
 
 
 class _Host(NamedTuple):
@@ -112,6 +118,16 @@ def person(seed: int, number: int) -> Person:
 def phone_number(region: Region, number: int) -> str:
     """The same for a number whatever the seed, so that people know whom to type."""
     return ADMIN_PHONE_NUMBER if number == ADMIN else f"+{region.first_phone_number + number}"
+
+
+def id_of(draws: Draws, at: dt.datetime) -> str:
+    """The id of something of this time."""
+    return uuid7((at - _EPOCH) // _MILLISECOND, draws.below(1 << 74))
+
+
+def between(draws: Draws, first: dt.datetime, last: dt.datetime) -> dt.datetime:
+    """A time from the first to the last, to the millisecond."""
+    return first + draws.below((last - first) // _MILLISECOND + 1) * _MILLISECOND
 
 
 def uuid7(milliseconds: int, random: int) -> str:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from banter_grpc.database.bulk import bulk
 from banter_grpc.seeding.people import ADMIN, ADMIN_PHONE_NUMBER, END, FIRST_PHONE_NUMBER, person, uuid7
-from banter_grpc.seeding.steps import STEPS, Step
+from banter_grpc.seeding.steps import STEPS, Step, grants
 
 BATCH: Final = 10_000
 
@@ -55,6 +55,7 @@ def seed(
                 for step in steps:
                     rows = (row for each in people for row in step.rows(each))
                     added[step.table] += database.add(step.table, step.columns, rows, living=step.owners)
+                added["transactions"] += database.grant(grants(people))
                 left_out += database.absent("users", "id", [each.id for each in people])
             done(last)
         database.analyze([table for table, number in added.items() if number])

@@ -151,3 +151,32 @@ BIOS: Final = (
     "I teach mathematics and answer on Sundays only.",
     "Films, films, films.\nAnd sometimes books.",
 )
+
+HOST_NOTES: Final = (
+    "I speak Hindi, Tamil and English.",
+    "Evenings after eight, and all of Sunday.",
+    "Three years on the radio.",
+    "I listen well, my friends say.",
+)
+REVIEW_NOTES: Final = (
+    "Please ask again with a photo that shows your face.",
+    "The name differs from the one in your document.",
+    "The recording could not be understood.",
+)
+
+
+class Notice(NamedTuple):
+    """What a service tells a user."""
+
+    type: str
+    title: str
+    body: str
+
+
+NOTICES: Final = (
+    Notice("account.welcome", "Welcome to Banter", "Say hello in a room, or call a host."),
+    Notice("account.profile", "Your profile is almost complete", "A picture helps people to find you."),
+    Notice("news.rooms", "Music rooms are here", "Sing along tonight at nine 🎤"),
+    Notice("news.languages", "नई भाषाएँ", "अब हिन्दी में भी।"),
+    Notice("safety.tip", "Keep your number to yourself", "Nobody from Banter will ever ask for it."),
+)
