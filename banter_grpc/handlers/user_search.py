@@ -12,8 +12,8 @@ from banter_grpc.encoding import encode_user
 from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
 
-_FIRST: Final = ("", "00000000-0000-0000-0000-000000000000")
-"""Before every word and id."""
+_FIRST: Final = ("", "", "00000000-0000-0000-0000-000000000000")
+"""Which word of the query is sought is not known; before every word and id."""
 
 
 class UserSearchHandler:
@@ -28,11 +28,15 @@ class UserSearchHandler:
     ) -> user_pb2.SearchUsersResponse:
         """The database splits the query as it split the names."""
         page = self._pages.open(request, caller.actor_id, _FIRST)
-        word, user_id = page.cursor
+        sought, word, user_id = page.cursor
         rows = await self._database.run(
             queries.search_users(
-                query=request.query, after_word=str(word), after_id=str(user_id), page_limit=page.limit
+                query=request.query,
+                sought=str(sought),
+                after_word=str(word),
+                after_id=str(user_id),
+                page_limit=page.limit,
             )
         )
-        shown, token = page.cut(rows, lambda row: (row.word, row.user_id))
+        shown, token = page.cut(rows, lambda row: (row.sought, row.word, row.user_id))
         return user_pb2.SearchUsersResponse(users=[encode_user(row, caller) for row in shown], next_page_token=token)

@@ -18,8 +18,8 @@ from banter_grpc.database.queries import user_hosts as queries
 from banter_grpc.values import new_id
 from tests.conftest import NewDatabase
 from tests.rpc.test_user_hosts import someone_waits
-from tests.sql.test_queries import nodes
 from tests.support.harness import Running, new_phone_number, refused, running
+from tests.support.plans import nodes
 
 MAKE_USER = (
     "INSERT INTO users (id, phone_number, country_code, full_name, timezone, host_status, create_time, update_time)"

@@ -109,7 +109,10 @@ class TestSearchUsers:
 
     @pytest.mark.parametrize("size", [1, 2, 5, 200])
     async def test_all_pages_together_are_the_list_while_users_are_made(self, search: Search, size: int) -> None:
+        """Of the two words the first is the rarer one, until the second page: the walk goes on with it."""
         word, second = new_word(), new_word()
+        for _ in range(8):
+            await search.user(second)
         people = [
             (f"{word}{letter}", await search.user(f"{second} {word}{letter} {word}z"))
             for letter in random.sample("aabbcdd", 7)
@@ -123,7 +126,7 @@ class TestSearchUsers:
             seen += [user.user_id for user in shown]
             if not token:
                 break
-            await search.user(f"{second} {word}")  # before all that are seen
+            await search.user(f"{second} {word} {word}x {word}y")  # before all that are seen
         assert seen == expected
 
     async def test_a_renamed_user_is_found_at_once_by_his_new_name_only(self, search: Search) -> None:

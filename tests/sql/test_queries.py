@@ -21,6 +21,7 @@ from banter_grpc.database.sqlfile import Query, parse_folder
 from banter_grpc.database.statement import Statement
 from tests.conftest import NewDatabase
 from tests.sql import examples
+from tests.support.plans import nodes
 
 QUERIES = [query for file in parse_folder(resources.sql()) for query in file.queries]
 
@@ -41,12 +42,6 @@ def plan_of(connection: psycopg.Connection, text: str) -> list[dict[str, Any]]:
     connection.execute("DEALLOCATE query")
     assert explained is not None
     return list(nodes(explained[0][0]["Plan"]))
-
-
-def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield node
-    for below in node.get("Plans", ()):
-        yield from nodes(below)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from banter_grpc.database.statement import Statement, Step, Way, all_rows
 class SearchUsersRow(NamedTuple):
     """A row of search_users."""
 
+    sought: str
     word: str
     user_id: str
     phone_number: str
@@ -46,24 +47,44 @@ SEARCH_USERS: Final[Statement[list[SearchUsersRow]]] = Statement(
     name="search_users",
     sql="""-- search_users
 WITH words AS (
-    SELECT unnest(search_words($1::text)) AS word
+    SELECT
+        split.word,
+        count(*) OVER () AS number
+    FROM unnest(search_words($1::text)) AS split (word)
 ),
 
-longest AS (
+rarest AS (
     SELECT word
     FROM words
-    ORDER BY char_length(word) DESC, word ASC
+    ORDER BY
+        word <> $2::text,
+        CASE
+            WHEN $2::text = '' AND number > 1
+                THEN (
+                    SELECT count(*)
+                    FROM (
+                        SELECT
+                        FROM user_words AS entries
+                        WHERE entries.word >= words.word AND entries.word < words.word || chr(1114111)
+                        ORDER BY entries.word
+                        LIMIT 10000 / number
+                    ) AS counted
+                )
+        END,
+        char_length(word) DESC,
+        word ASC
     LIMIT 1
 ),
 
 place AS (
     SELECT
-        coalesce(nullif($2::text, ''), word) AS word,
-        $3::uuid AS user_id
-    FROM longest
+        coalesce(nullif($3::text, ''), word) AS word,
+        $4::uuid AS user_id
+    FROM rarest
 )
 
 SELECT
+    (SELECT rarest.word FROM rarest) AS sought,
     found.word,
     profiles.user_id,
     profiles.phone_number,
@@ -100,13 +121,22 @@ WHERE
             place.user_id
         FROM place
     )
-    AND found.word < (SELECT longest.word || chr(1114111) FROM longest)
-    AND coalesce(found.words LIKE ALL(ARRAY(SELECT '% ' || words.word || '%' FROM words)), FALSE)
+    AND found.word < (SELECT rarest.word || chr(1114111) FROM rarest)
+    AND coalesce(
+        found.words LIKE ALL(
+            ARRAY(
+                SELECT '% ' || other.word || '%'
+                FROM words AS other
+                WHERE other.word <> (SELECT rarest.word FROM rarest)
+            )
+        ),
+        FALSE
+    )
     AND strpos(found.words, ' ' || found.word || ' ')
-    <= strpos(found.words, (SELECT ' ' || longest.word FROM longest))
+    <= strpos(found.words, (SELECT ' ' || rarest.word FROM rarest))
     AND profiles.is_active
 ORDER BY found.word, found.user_id
-LIMIT $4::bigint
+LIMIT $5::bigint
 """,
     row=SearchUsersRow._make,
     answer=all_rows,
@@ -116,14 +146,23 @@ LIMIT $4::bigint
 )
 
 
-def search_users(*, query: str, after_word: str, after_id: str, page_limit: int) -> Step[list[SearchUsersRow]]:
+def search_users(
+    *,
+    query: str,
+    sought: str,
+    after_word: str,
+    after_id: str,
+    page_limit: int,
+) -> Step[list[SearchUsersRow]]:
     """Active users who have, for each word of the query, one that begins with it; in the order of the first of
-    their words that begins with the longest of them, after the cursor (word, user_id). No row: nobody, or the
-    query has no word.
+    their words that begins with the word that is sought, after the cursor (word, user_id). No row: nobody, or
+    the query has no word.
 
-    The longest word is a range of the index, from the cursor on; the other words are looked for in all the words
-    of the user, which the index has beside each. A user who has several words in the range is shown at the first
-    of them. Both are said in a way that lets the planner expect many rows: else it takes the page for a search
-    through the whole range.
+    The word that is sought is a range of the index, from the cursor on; the other words are looked for in all
+    the words of the user, which the index has beside each. It is the rarest word of the query: the first page
+    (`sought` is empty) counts up to 10,000 entries of the index in all, the later ones name it. Of words that
+    have more than their share of these the longest is sought. A user who has several words in the range is shown
+    at the first of them. All is said in a way that lets the planner expect many rows: else it takes the page for
+    a search through the whole range.
     """
-    return Step(SEARCH_USERS, (query, after_word, after_id, page_limit))
+    return Step(SEARCH_USERS, (query, sought, after_word, after_id, page_limit))
