@@ -116,7 +116,8 @@ WHERE
 -- the walk's first page (0 there). last_seen only grows, so that a host can go over to those who are online and never
 -- back, and none is listed twice. Each part begins after a place of its own, (rating, user_id).
 -- Presence and state are looked up row by row, by subqueries, in the order of an index: a join the planner might turn
--- round, and read every user. The last part's limit is what the first one has left of the page.
+-- round, and read every user; state after presence, of those only who pass. The last part's limit is what the first one
+-- has left of the page.
 -- index: hosts_seen_lately_rating_user_id_idx, hosts_rating_user_id_idx, presence_pkey, users_pkey, hosts_pkey
 -- not null: user_id, phone_number, country_code, full_name, role, timezone, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating, as_of, listed_online, listed_rating
 WITH walk AS MATERIALIZED (
@@ -135,14 +136,16 @@ online AS MATERIALIZED (
     WHERE
         seen_lately
         AND (rating, user_id) < ($online_rating::bigint, $online_id::uuid)
-        AND (
-            SELECT presence.last_seen FROM presence
-            WHERE presence.user_id = hosts.user_id
-        ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
-        AND (
-            SELECT users.is_active FROM users
-            WHERE users.id = hosts.user_id
-        )
+        AND CASE
+            WHEN (
+                SELECT presence.last_seen FROM presence
+                WHERE presence.user_id = hosts.user_id
+            ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
+                THEN (
+                    SELECT users.is_active FROM users
+                    WHERE users.id = hosts.user_id
+                )
+        END
     ORDER BY rating DESC, user_id DESC
     LIMIT $page_limit::bigint
 ),
@@ -154,17 +157,20 @@ others AS MATERIALIZED (
     FROM hosts
     WHERE
         (rating, user_id) < ($other_rating::bigint, $other_id::uuid)
-        AND coalesce(
-            (
-                SELECT presence.last_seen FROM presence
-                WHERE presence.user_id = hosts.user_id
-            ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
-            TRUE
-        )
-        AND (
-            SELECT users.is_active FROM users
-            WHERE users.id = hosts.user_id
-        )
+        AND CASE
+            WHEN
+                coalesce(
+                    (
+                        SELECT presence.last_seen FROM presence
+                        WHERE presence.user_id = hosts.user_id
+                    ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
+                    TRUE
+                )
+                THEN (
+                    SELECT users.is_active FROM users
+                    WHERE users.id = hosts.user_id
+                )
+        END
     ORDER BY rating DESC, user_id DESC
     LIMIT $page_limit::bigint - (SELECT count(*) FROM online)
 ),

@@ -280,14 +280,16 @@ online AS MATERIALIZED (
     WHERE
         seen_lately
         AND (rating, user_id) < ($2::bigint, $3::uuid)
-        AND (
-            SELECT presence.last_seen FROM presence
-            WHERE presence.user_id = hosts.user_id
-        ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
-        AND (
-            SELECT users.is_active FROM users
-            WHERE users.id = hosts.user_id
-        )
+        AND CASE
+            WHEN (
+                SELECT presence.last_seen FROM presence
+                WHERE presence.user_id = hosts.user_id
+            ) >= (SELECT walk.as_of - interval '60 seconds' FROM walk)
+                THEN (
+                    SELECT users.is_active FROM users
+                    WHERE users.id = hosts.user_id
+                )
+        END
     ORDER BY rating DESC, user_id DESC
     LIMIT $4::bigint
 ),
@@ -299,17 +301,20 @@ others AS MATERIALIZED (
     FROM hosts
     WHERE
         (rating, user_id) < ($5::bigint, $6::uuid)
-        AND coalesce(
-            (
-                SELECT presence.last_seen FROM presence
-                WHERE presence.user_id = hosts.user_id
-            ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
-            TRUE
-        )
-        AND (
-            SELECT users.is_active FROM users
-            WHERE users.id = hosts.user_id
-        )
+        AND CASE
+            WHEN
+                coalesce(
+                    (
+                        SELECT presence.last_seen FROM presence
+                        WHERE presence.user_id = hosts.user_id
+                    ) < (SELECT walk.as_of - interval '60 seconds' FROM walk),
+                    TRUE
+                )
+                THEN (
+                    SELECT users.is_active FROM users
+                    WHERE users.id = hosts.user_id
+                )
+        END
     ORDER BY rating DESC, user_id DESC
     LIMIT $4::bigint - (SELECT count(*) FROM online)
 ),
@@ -394,8 +399,8 @@ def list_hosts(
     which is the time of the walk's first page (0 there). last_seen only grows, so that a host can go over to
     those who are online and never back, and none is listed twice. Each part begins after a place of its own,
     (rating, user_id). Presence and state are looked up row by row, by subqueries, in the order of an index: a
-    join the planner might turn round, and read every user. The last part's limit is what the first one has left
-    of the page.
+    join the planner might turn round, and read every user; state after presence, of those only who pass. The
+    last part's limit is what the first one has left of the page.
     """
     return Step(LIST_HOSTS, (as_of, online_rating, online_id, page_limit, other_rating, other_id))
 
