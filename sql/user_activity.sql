@@ -44,29 +44,53 @@ FROM living;
 
 -- name: get_activity_stats :many
 -- How many activities there were by day and type, in this order: those after a day and type, up to a last day. Totals
--- and what is not yet folded into them, of one snapshot.
+-- and what is not yet folded into them, of one snapshot. Whatever is among the first rows of both together is among as
+-- many first ones of its own: each is read no further.
 -- way: own
 -- index: activity_totals_pkey, activity_tallies_pkey
 -- not null: day, type, activity_count
-SELECT
-    counted.day::text AS day,
-    counted.type,
-    sum(counted.count)::int8 AS activity_count
-FROM (
+WITH folded AS (
     SELECT
         day,
         type,
         count
     FROM activity_totals
     WHERE (day, type) > ($after_day::text::date, $after_type::text) AND day <= $last_day::text::date
+    ORDER BY day, type
+    LIMIT $at_most::int8
+),
+
+tallied AS (
+    SELECT
+        day,
+        type,
+        sum(count) AS count
+    FROM activity_tallies
+    WHERE (day, type) > ($after_day::text::date, $after_type::text) AND day <= $last_day::text::date
+    GROUP BY day, type
+    ORDER BY day, type
+    LIMIT $at_most::int8
+),
+
+counted AS (
+    SELECT
+        day,
+        type,
+        count
+    FROM folded
     UNION ALL
     SELECT
         day,
         type,
         count
-    FROM activity_tallies
-    WHERE (day, type) > ($after_day::text::date, $after_type::text) AND day <= $last_day::text::date
-) AS counted
+    FROM tallied
+)
+
+SELECT
+    counted.day::text AS day,
+    counted.type,
+    sum(counted.count)::int8 AS activity_count
+FROM counted
 GROUP BY counted.day, counted.type
 ORDER BY counted.day, counted.type
 LIMIT $at_most::int8;

@@ -108,25 +108,48 @@ def record_activities(
 GET_ACTIVITY_STATS: Final[Statement[list[GetActivityStatsRow]]] = Statement(
     name="get_activity_stats",
     sql="""-- get_activity_stats
-SELECT
-    counted.day::text AS day,
-    counted.type,
-    sum(counted.count)::int8 AS activity_count
-FROM (
+WITH folded AS (
     SELECT
         day,
         type,
         count
     FROM activity_totals
     WHERE (day, type) > ($1::text::date, $2::text) AND day <= $3::text::date
+    ORDER BY day, type
+    LIMIT $4::int8
+),
+
+tallied AS (
+    SELECT
+        day,
+        type,
+        sum(count) AS count
+    FROM activity_tallies
+    WHERE (day, type) > ($1::text::date, $2::text) AND day <= $3::text::date
+    GROUP BY day, type
+    ORDER BY day, type
+    LIMIT $4::int8
+),
+
+counted AS (
+    SELECT
+        day,
+        type,
+        count
+    FROM folded
     UNION ALL
     SELECT
         day,
         type,
         count
-    FROM activity_tallies
-    WHERE (day, type) > ($1::text::date, $2::text) AND day <= $3::text::date
-) AS counted
+    FROM tallied
+)
+
+SELECT
+    counted.day::text AS day,
+    counted.type,
+    sum(counted.count)::int8 AS activity_count
+FROM counted
 GROUP BY counted.day, counted.type
 ORDER BY counted.day, counted.type
 LIMIT $4::int8
@@ -147,7 +170,8 @@ def get_activity_stats(
     at_most: int,
 ) -> Step[list[GetActivityStatsRow]]:
     """How many activities there were by day and type, in this order: those after a day and type, up to a last day.
-    Totals and what is not yet folded into them, of one snapshot.
+    Totals and what is not yet folded into them, of one snapshot. Whatever is among the first rows of both
+    together is among as many first ones of its own: each is read no further.
     """
     return Step(GET_ACTIVITY_STATS, (after_day, after_type, last_day, at_most))
 
