@@ -15,6 +15,7 @@ from statistics import median
 from typing import Final, TextIO
 
 from banter.v1 import options_pb2, user_pb2
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import StringValue
@@ -72,13 +73,14 @@ class Layers:
 
 
 class _Handler:
-    """Answers at once; the other methods of the service are never called."""
+    """Answers at once, whatever method of the service is called."""
 
-    def __init__(self) -> None:
+    def __init__(self, service: ServiceDescriptor) -> None:
         self._answer = user_pb2.GetUserResponse(user=user_pb2.User(user_id=user_id(0), full_name="Asha Rao"))
-        self.FindOrCreateUser = self.BatchGetUsers = self.UpdateUser = self.GetUser
+        for method in service.methods:
+            setattr(self, method.name, self.answer)
 
-    async def GetUser(self, _request: Message, _caller: Caller | None) -> Message:  # noqa: N802
+    async def answer(self, _request: Message, _caller: Caller | None) -> Message:
         """The same answer each time."""
         return self._answer
 
@@ -131,8 +133,8 @@ class _Bench:
         token = mint(self._key, DEV_ISSUER, DEV_AUDIENCE, user_id(0), 3600)
         self._metadata = {"authorization": f"Bearer {token}", "user-agent": "bench"}
         self._body = user_pb2.GetUserRequest(user_id=user_id(0)).SerializeToString()
-        self._handler = _Handler()
         service = user_pb2.DESCRIPTOR.services_by_name["UserService"]
+        self._handler = _Handler(service)
         self._method = next(one for one in methods_of(service, self._handler) if one.name == "GetUser")
 
     async def bare(self) -> bytes:
@@ -140,7 +142,7 @@ class _Bench:
         call = self._call(self._metadata, self._body)
         request = user_pb2.GetUserRequest()
         request.ParseFromString(await call.receive() or b"")
-        return (await self._handler.GetUser(request, None)).SerializeToString()
+        return (await self._handler.answer(request, None)).SerializeToString()
 
     def full(self) -> Try:
         """With everything."""
