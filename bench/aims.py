@@ -11,7 +11,9 @@ from bench.results import Result
 
 _IN_FLIGHT, _WORKERS = 32, 1
 _OF_FLOOR = {"GetUser": 0.5, "BatchGetUsers": 0.2}
-_OF_CEILING = {"UpdateUser-one": 1.0}
+_OF_CEILING = {"UpdateUser-one": 1.0, "PurchaseCoins-one": 1.5}
+_OF_CEILING_ALWAYS = {"PurchaseCoins": 1 / 3}
+"""However many are in flight."""
 _OF_POOL = 1.4
 _OF_POOL_SLOW = 1.0
 
@@ -44,6 +46,9 @@ def _of(result: Result) -> Iterator[Aim]:
         text += f"{result.workers} worker{'s' if result.workers > 1 else ''}: lanes by the pool"
         yield Aim(text, _OF_POOL_SLOW, result.of_pool)
         return
+    if name in _OF_CEILING_ALWAYS and result.workers == _WORKERS:
+        text = f"{title}, {result.shape.in_flight} in flight: share of the ceiling"
+        yield Aim(text, _OF_CEILING_ALWAYS[name], result.of_ceiling)
     if (result.shape.in_flight, result.workers) != (_IN_FLIGHT, _WORKERS):
         return
     if name in _OF_FLOOR:

@@ -68,6 +68,16 @@ def service_url(server: EmbeddedPostgres) -> str:
     return server.url(user=SERVICE_ROLE)
 
 
+def count(url: str, query: LiteralString | None) -> int | None:
+    """The one number that a query returns; None where there is none to run."""
+    if query is None:
+        return None
+    with psycopg.connect(url) as connection:
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _make_room(server: EmbeddedPostgres) -> None:
     _alter(server.url(), _ROOM)
     server.stop()

@@ -70,6 +70,7 @@ def _figures(figures: Figures) -> dict[str, object]:
         "p99_ms": sample.p99_ms,
         "server_us": _rounded(figures.server_us),
         "database_us": _rounded(figures.database_us),
+        "client_us": _rounded(sample.client_us),
     }
 
 

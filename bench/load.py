@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -55,6 +56,20 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
+class Fresh:
+    """How no call is like another: a text of its own in the field of that number, below 16. The requests of so many
+    clients take turns.
+    """
+
+    field: int
+    clients: int
+
+    def before(self, text_bytes: int) -> bytes:
+        """What stands between a request and its text."""
+        return bytes((self.field << 3 | 2, text_bytes))
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One unary method of a server on loopback, with what is sent to it: each client's request, and the metadata."""
 
@@ -62,6 +77,15 @@ class Target:
     path: str
     request: Callable[[int], bytes]
     metadata: Mapping[str, str]
+    fresh: Fresh | None = None
+
+    def example(self) -> bytes:
+        """A whole request of the first client."""
+        request = self.request(0)
+        if self.fresh is None:
+            return request
+        text = secrets.token_hex(16).encode()
+        return request + self.fresh.before(len(text)) + text
 
 
 def find() -> str:

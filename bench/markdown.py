@@ -65,7 +65,8 @@ def text(
         parts += ["### Aims\n", _table(("aim", "found", ""), rows, numbers=0)]
     for (title, slower), group in groupby(results, key=lambda one: (one.case.title, one.slower_ms)):
         parts += [f"### {title}{f', flush + {slower} ms' if slower else ''}\n"]
-        parts += [_table(_HEAD, map(_row, group), numbers=len(_HEAD))]
+        rows = list(group)
+        parts += [_table(_HEAD, map(_row, rows), numbers=len(_HEAD)), *_client(rows)]
     if layers is not None:
         parts += ["### What surrounds a handler\n", _layers(layers)]
     return "\n".join(parts)
@@ -92,6 +93,14 @@ def _row(result: Result) -> tuple[str, ...]:
         f"{result.of_ceiling:.2f}",
         f"{result.of_pool:.2f}",
     )
+
+
+def _client(results: Sequence[Result]) -> Iterator[str]:
+    """A line on what the client costs that these results are of, where it says so."""
+    found = [report.client_us(result) for result in results]
+    costs = [cost for costs in found for cost in costs]
+    if costs:
+        yield f"The client's own CPU: {min(costs):.0f} to {max(costs):.0f} us per call.\n"
 
 
 def _layers(layers: Layers) -> str:

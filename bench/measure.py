@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench import cpu
 from bench.cases import Case
-from bench.errors import BenchError
+from bench.database import count
+from bench.errors import BenchError, refused
 from bench.load import H2Load, Shape
 from bench.pgbench import PgBench
+from bench.pumping import Pump
 from bench.sample import Sample
 from bench.servers import Served
 
@@ -38,31 +40,34 @@ class Figures:
 class Measure:
     """Measures for about `seconds` each time. `postmaster` is PostgreSQL's process."""
 
-    def __init__(self, h2load: H2Load, pgbench: PgBench, seconds: int, postmaster: int) -> None:
+    def __init__(self, h2load: H2Load, pump: Pump, pgbench: PgBench, seconds: int, postmaster: int) -> None:
         self._h2load = h2load
+        self._pump = pump
         self._pgbench = pgbench
         self._seconds = seconds
         self._postmaster = postmaster
         self._rates: dict[tuple[int, str, Shape], float] = {}
 
     def served(self, server: Served, shape: Shape, *, database: bool) -> Figures:
-        """Calls to a server, so many in flight. Raises `BenchError` unless each of them was answered OK."""
+        """Calls to a server, so many in flight. Raises `BenchError` unless each of them was answered OK, and where that
+        can be counted was carried out once.
+        """
         rate = self._rate(server, shape)
         wanted = max(shape.in_flight, round(rate * self._seconds))
-        before, began = self._used(server)
-        sample = self._calls(server, shape, wanted)
-        after, ended = self._used(server)
+        figures = self._calls(server, shape, wanted)
+        sample = figures.sample
         self._rates[_key(server, shape)] = sample.per_second
         if sample.together < _TOGETHER * sample.seconds:
             raise BenchError(f"{server.target.path}: the clients hardly called at one time: give more --seconds")
-        calls = sample.calls
-        return Figures(sample, (after - before) / calls * 1e6, (ended - began) / calls * 1e6 if database else None)
+        return figures if database else replace(figures, database_us=None)
 
     def unit(self, case: Case, url: str, clients: int) -> Figures:
         """The case's statements alone, on so many connections, and no more than help."""
         clients = min(clients, _MOST_CLIENTS)
-        sample, spent = self._pgbench.run(url, case.steps, clients, self._seconds, lambda: cpu.used(self._postmaster))
-        return Figures(sample, None, spent * 1e6)
+        before = count(url, case.made)
+        ran = self._pgbench.run(url, case.steps, clients, self._seconds, lambda: cpu.used(self._postmaster))
+        _check("pgbench", ran.transactions, before, count(url, case.made))
+        return Figures(ran.sample, None, ran.used * 1e6)
 
     def forget_rates(self) -> None:
         """What follows is as fast as nothing before."""
@@ -75,20 +80,29 @@ class Measure:
         """Calls per second as of late; at first, of a warm-up."""
         key = _key(server, shape)
         if key not in self._rates:
-            sample = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.clients))
+            sample = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.clients)).sample
             if sample.together < _TOGETHER * sample.seconds:  # most of it was their start
-                sample = self._calls(server, shape, round(sample.calls / sample.seconds * self._seconds))
+                sample = self._calls(server, shape, round(sample.calls / sample.seconds * self._seconds)).sample
             self._rates[key] = sample.per_second
         return self._rates[key]
 
-    def _calls(self, server: Served, shape: Shape, wanted: int) -> Sample:
-        before = server.answered()
-        sample = self._h2load.run(server.target, shape, wanted, self._seconds * _PATIENCE + 30)
-        answered = server.answered() - before
-        if answered != Counter(OK=sample.calls):
-            found = ", ".join(f"{code} {count}" for code, count in sorted(answered.items())) or "none"
-            raise BenchError(f"{server.target.path}: {sample.calls} calls, answered: {found}; failures make no figure")
-        return sample
+    def _calls(self, server: Served, shape: Shape, wanted: int) -> Figures:
+        client = self._h2load if server.target.fresh is None else self._pump
+        answered, made = server.answered(), server.made()
+        before, began = self._used(server)
+        sample = client.run(server.target, shape, wanted, self._seconds * _PATIENCE + 30)
+        after, ended = self._used(server)
+        calls, answered = sample.calls, server.answered() - answered
+        if answered != Counter(OK=calls):
+            raise refused(server.target.path, calls, answered)
+        _check(server.target.path, calls, made, server.made())
+        return Figures(sample, (after - before) / calls * 1e6, (ended - began) / calls * 1e6)
+
+
+def _check(who: str, calls: int, before: int | None, after: int | None) -> None:
+    """Raise `BenchError` unless each call has made one row, where that is counted."""
+    if before is not None and after is not None and after - before != calls:
+        raise BenchError(f"{who}: {calls} calls made {after - before} rows; what does not move coins makes no figure")
 
 
 def _key(server: Served, shape: Shape) -> tuple[int, str, Shape]:

@@ -27,7 +27,7 @@ def table(results: Sequence[Result]) -> str:
             _line("  banter, pool, no lanes", *_cells(typical.pool)),
             _line("  floor: bare grpc.aio", *_cells(typical.floor)),
             _line("  ceiling: pgbench", *_cells(typical.ceiling)),
-            f"  server CPU above the floor: {typical.above_floor_us:.0f} us per call",
+            f"  server CPU above the floor: {typical.above_floor_us:.0f} us per call{_client(result)}",
         ]
     return "\n".join(lines)
 
@@ -49,7 +49,19 @@ def aim_list(aims: Sequence[Aim]) -> str:
 def figures(aim: Aim) -> str:
     """What was found, and what was wanted."""
     digits = 1 if aim.unit else 2
-    return f"{aim.found:.{digits}f}{aim.unit} (at {'most' if aim.at_most else 'least'} {aim.wanted:g})"
+    return f"{aim.found:.{digits}f}{aim.unit} (at {'most' if aim.at_most else 'least'} {aim.wanted:.3g})"
+
+
+def client_us(result: Result) -> list[float]:
+    """What the client itself costs per call, with each side that it called; empty where it doesn't say."""
+    one = result.typical
+    found = (side.sample.client_us for side in (one.service, one.floor, one.pool))
+    return [cost for cost in found if cost is not None]
+
+
+def _client(result: Result) -> str:
+    costs = client_us(result)
+    return f", the client's own: {min(costs):.0f} to {max(costs):.0f}" if costs else ""
 
 
 def _title(result: Result) -> str:

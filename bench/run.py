@@ -12,6 +12,7 @@ from bench.errors import BenchError
 from bench.load import H2Load, Shape
 from bench.measure import Measure
 from bench.pgbench import PgBench
+from bench.pumping import Pump
 from bench.results import Result, Round
 from bench.selection import Selection
 from bench.trust import Trust
@@ -32,9 +33,9 @@ def run(
         cases.seed(server.url())
         work = server.folder / "work"  # goes with it
         work.mkdir(mode=0o700)
-        h2load, pgbench = H2Load(program, work), PgBench(server.bin, work)
+        h2load, pump, pgbench = H2Load(program, work), Pump(work), PgBench(server.bin, work)
         surroundings = machine.describe(before, server.url(), server.folder, h2load)
-        measure = Measure(h2load, pgbench, selection.seconds, database.postmaster_pid(server))
+        measure = Measure(h2load, pump, pgbench, selection.seconds, database.postmaster_pid(server))
         made = _Run(selection, settings, server, measure, Trust(work / "jwks.json"), say)
         results = made.results()
     return surroundings, results, made.failures
@@ -82,7 +83,7 @@ class _Run:
     def _case(
         self, case: Case, lanes: servers.Service, pool: servers.Service, workers: int, slower_ms: int
     ) -> Iterator[Result]:
-        sides = [service.asked(case.path, case.request) for service in (lanes, pool)]
+        sides = [service.asked(case.path, case.request, case.fresh, case.made) for service in (lanes, pool)]
         answers = [servers.call(side.target) for side in sides]
         if not all(map(case.accepts, answers)):
             raise BenchError(f"{case.name} gives a wrong answer: its tests will say more")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Sample:
     """`calls` were made in `seconds`, from the first one's start to the last one's end; `together` of these seconds
     at least three quarters of the clients had calls to make. Calls per second, and latencies in milliseconds, are of
-    that time, if it is any.
+    that time, if it is any. `client_us` is the client's own CPU per call, where it says so.
     """
 
     calls: int
@@ -20,6 +20,7 @@ class Sample:
     per_second: float
     p50_ms: float
     p99_ms: float
+    client_us: float | None = None
 
 
 def sample_of(*clients: Sequence[tuple[int, int]]) -> Sample:

@@ -12,17 +12,17 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, Self
+from typing import LiteralString, Protocol, Self
 
 import grpc
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from bench import cpu, echo
+from bench import cpu, database, echo
 from bench.errors import BenchError
-from bench.load import Target
+from bench.load import Fresh, Target
 from bench.trust import Trust
 
 _START_SECONDS = 60
@@ -41,6 +41,10 @@ class Served(Protocol):
 
     def answered(self) -> Counter[str]:
         """How many calls of the target's method were answered so far, by the name of their status."""
+        ...
+
+    def made(self) -> int | None:
+        """How many rows its calls have made so far, each one; None where that is not counted."""
         ...
 
     def used(self) -> float:
@@ -129,6 +133,7 @@ class Service(Process):
 
     def __init__(self, trust: Trust, url: str, settings: Mapping[str, str] | None = None, *, workers: int = 1) -> None:
         self._port, self._metrics_port = _free_port(), _free_port()
+        self._url = url
         environment = {
             "BANTER_DATABASE_URL": url,
             "BANTER_ISSUERS": trust.issuers,
@@ -144,9 +149,16 @@ class Service(Process):
         )
         self._metadata = {"authorization": f"Bearer {trust.token()}"}
 
-    def asked(self, path: str, request: Callable[[int], bytes]) -> ServiceAsked:
-        """The service as the server of one method, with what its clients send."""
-        return ServiceAsked(self, Target(self._port, path, request, self._metadata))
+    def asked(
+        self,
+        path: str,
+        request: Callable[[int], bytes],
+        fresh: Fresh | None = None,
+        made: LiteralString | None = None,
+    ) -> ServiceAsked:
+        """The service as the server of one method, with what its clients send, counted by the query `made`."""
+        target = Target(self._port, path, request, self._metadata, fresh)
+        return ServiceAsked(self, target, lambda: database.count(self._url, made))
 
     def answers(self, path: str) -> Counter[str]:
         """The calls of a method that were answered so far, by its metrics."""
@@ -176,6 +188,7 @@ class ServiceAsked:
 
     service: Service
     target: Target
+    made: Callable[[], int | None]
 
     def answered(self) -> Counter[str]:
         """By the service's metrics. Its log until now is dropped."""
@@ -205,7 +218,7 @@ class EchoServer:
         except BaseException:
             self.stop()
             raise
-        self.target = Target(port, f"/{echo.SERVICE}/Answer", like.request, like.metadata)
+        self.target = replace(like, port=port, path=f"/{echo.SERVICE}/Answer")
 
     def __enter__(self) -> Self:
         return self
@@ -222,6 +235,9 @@ class EchoServer:
         """In all processes."""
         return sum(process.used() for process in self._processes)
 
+    def made(self) -> None:
+        """Nothing."""
+
     def answered(self) -> Counter[str]:
         """By its own count."""
         path = f"/{echo.SERVICE}/Count"
@@ -233,7 +249,7 @@ def call(target: Target) -> bytes:
     with grpc.insecure_channel(f"127.0.0.1:{target.port}") as channel:
         ask = channel.unary_unary(target.path)
         try:
-            return ask(target.request(0), timeout=_CALL_SECONDS, metadata=tuple(target.metadata.items()))
+            return ask(target.example(), timeout=_CALL_SECONDS, metadata=tuple(target.metadata.items()))
         except grpc.RpcError as error:
             code, details = error.code(), error.details()  # pyright: ignore[reportAttributeAccessIssue] - a Call too
             raise BenchError(f"{target.path} answers {code.name}: {details}") from None

@@ -7,21 +7,27 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import psycopg
 import pytest
-from banter.v1 import user_pb2
+from banter.v1 import user_pb2, wallet_pb2
+from hpack import Encoder
 
 from bench import aims, cases, layers, markdown, servers
 from bench.errors import BenchError
-from bench.load import H2Load, Shape, find
+from bench.load import Fresh, H2Load, Shape
 from bench.measure import Measure
 from bench.pgbench import PgBench, script, variables
+from bench.pump import Calls, Plan, PumpError, pump
+from bench.pumping import Pump
 from bench.sample import sample_of
 from bench.trust import Trust
 from tests.support.clusters import Cluster, Database
@@ -29,6 +35,7 @@ from tests.support.clusters import Cluster, Database
 _ROOT = Path(__file__).parents[1]
 _NOBODY = "00000000-0000-0000-0000-000000000000"
 _GET_USER = "/banter.v1.UserService/GetUser"
+_NARROW = {"connections": "20", "read_lanes": "2", "write_lanes": "2"}
 
 needs_h2load = pytest.mark.skipif(
     shutil.which("h2load") is None, reason="h2load is not installed (apt-get install nghttp2-client)"
@@ -45,6 +52,15 @@ def _bench(*arguments: str, **options: object) -> subprocess.Popen[str]:
         start_new_session=True,
         **options,  # type: ignore[arg-type]
     )
+
+
+def _measure(work: Path, cluster: Cluster) -> Measure:
+    pgbench = PgBench(cluster.server.bin, work)
+    return Measure(H2Load("h2load", work), Pump(work), pgbench, seconds=1, postmaster=os.getpid())
+
+
+def _purchase(user_id: str) -> bytes:
+    return wallet_pb2.PurchaseCoinsRequest(user_id=user_id, provider="bench", coins=1).SerializeToString()
 
 
 def _folder(bench: subprocess.Popen[str]) -> Path:
@@ -106,14 +122,65 @@ def test_calls_that_fail_make_no_figure_and_those_of_all_workers_count(
     def request(client: int) -> bytes:
         return user_pb2.GetUserRequest(user_id=_NOBODY if client % 2 else there).SerializeToString()
 
-    measure = Measure(
-        H2Load(find(), tmp_path), PgBench(cluster.server.bin, tmp_path), seconds=1, postmaster=os.getpid()
-    )
-    narrow = {"connections": "20", "read_lanes": "2", "write_lanes": "2"}
-    with servers.Service(Trust(tmp_path / "jwks.json"), url, narrow, workers=2) as service:
+    measure = _measure(tmp_path, cluster)
+    with servers.Service(Trust(tmp_path / "jwks.json"), url, _NARROW, workers=2) as service:
         asked = service.asked(_GET_USER, request)
         with pytest.raises(BenchError, match=r"512 calls, answered: NOT_FOUND 256, OK 256; failures make no figure"):
             measure.served(asked, Shape(connections=1, streams=1, clients=16), database=True)
+
+
+def test_payments_are_all_different_and_a_figure_of_them_is_confirmed_by_the_ledger(
+    tmp_path: Path, cluster: Cluster, worker_database: Database
+) -> None:
+    url, case = worker_database.service_url, next(one for one in cases.all_cases() if one.name == "PurchaseCoins-one")
+    with psycopg.connect(worker_database.owner_url) as connection:
+        connection.execute(
+            "INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)"
+            " VALUES (%s, '+919876543211', '+91', 'Asha', 'Asia/Kolkata', clock(), clock())",
+            [cases.user_id(cases.USERS // 2)],
+        )
+    measure, shape = _measure(tmp_path, cluster), Shape(connections=2, streams=2)
+    with servers.Service(Trust(tmp_path / "jwks.json"), url, _NARROW) as service:
+        asked = service.asked(case.path, case.request, case.fresh, case.made)
+        assert case.accepts(servers.call(asked.target))
+        before = asked.made()
+        figures = measure.served(asked, shape, database=True)
+        warm_up = 500
+        assert asked.made() == (before or 0) + warm_up + figures.sample.calls
+        assert figures.sample.client_us is not None and figures.sample.client_us > 0
+        idle = service.asked(case.path, case.request, case.fresh, "SELECT count(*) FROM refunds WHERE false")
+        with pytest.raises(BenchError, match=r"\d+ calls made 0 rows"):
+            measure.served(idle, shape, database=True)
+        nobody = service.asked(case.path, lambda _: _purchase(_NOBODY), Fresh(3, 1), case.made)
+        with pytest.raises(BenchError, match=r"500 calls, answered: NOT_FOUND 500; failures make no figure"):
+            measure.served(nobody, Shape(connections=1, streams=1), database=True)
+    assert measure.unit(case, url, 2).sample.calls > 0  # which counts pgbench's payments as well
+
+
+def test_the_pump_reads_a_status_however_it_is_written() -> None:
+    calls = Calls(["00"], 4)
+    for status, compressed in (("0", True), ("0", False), ("16", True), ("5", False)):
+        trailers = Encoder().encode([("grpc-status", status)], huffman=compressed)
+        calls.answered(10, 30, trailers)
+    assert calls.statuses == {"0": 2, "16": 1, "5": 1}
+    assert calls.rows.tolist() == [10, 20] * 4 and calls.unanswered == 0
+
+
+@pytest.mark.parametrize(("hangs_up", "complaint"), [(True, "the server hung up"), (False, "3 calls have no answer")])
+def test_a_server_that_does_not_answer_makes_no_figure(hangs_up: bool, complaint: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as kept:
+
+        def accept() -> None:
+            connection = kept.enter_context(server.accept()[0])
+            if hangs_up:
+                connection.shutdown(socket.SHUT_WR)
+
+        accepting = threading.Thread(target=accept)
+        accepting.start()
+        plan = Plan(server.getsockname()[1], "/a.B/C", {}, ["00"], connections=1, streams=2, calls=3, patience=0.2)
+        with pytest.raises(PumpError, match=complaint):
+            pump(plan)
+        accepting.join()
 
 
 @needs_h2load
@@ -166,9 +233,9 @@ def test_pgbench_is_given_the_statements_of_the_service_in_one_unit() -> None:
     steps = next(case for case in cases.all_cases() if case.name == "UpdateUser").steps
     text = script(steps)
     head, *lines = text.splitlines()
-    assert head == f"\\set any random({cases.FIRST}, {cases.FIRST + cases.USERS - 1})"
+    assert head == f"\\set any_user random({cases.FIRST}, {cases.FIRST + cases.USERS - 1})"
     assert (lines[0], lines[-1]) == ("\\startpipeline", "\\endpipeline")
-    any_user = f"('{cases.PREFIX}' || :any)::uuid"
+    any_user = f"('{cases.PREFIX}' || :any_user)::uuid"
     sent = "\n".join(lines[1:-1])
     for number, step in enumerate(steps, 1):
         expected = step.statement.sql.rstrip()
@@ -181,6 +248,15 @@ def test_pgbench_is_given_the_statements_of_the_service_in_one_unit() -> None:
     mask = list(steps[0].parameters).index(["bio"]) + 1
     assert variables(steps) == {f"p1_{mask}": "{bio}", f"p1_{places[bio]}": bio}
     assert script(cases.all_cases()[0].steps).count(";") == 1  # one statement needs no pipeline
+
+
+def test_each_payment_of_pgbench_has_a_name_and_a_transaction_of_its_own() -> None:
+    steps = next(case for case in cases.all_cases() if case.name == "PurchaseCoins").steps
+    text = script(steps)
+    assert f"\\set new_text random(1, {2**62})" in text.splitlines()
+    new = "md5('bench' || :new_text)"
+    assert f"payments.payment_id = {new}::text" in text and f"{new}::uuid AS transaction_id" in text
+    assert cases.NEW not in variables(steps).values()
 
 
 def test_what_surrounds_a_handler_costs_and_leaving_out_the_telemetry_saves() -> None:
