@@ -37,10 +37,10 @@ BEGIN
             FROM made
             GROUP BY made.transaction_id
         ) AS posted
-        INNER JOIN transactions ON transactions.id = posted.transaction_id
         WHERE
             posted.rest <> 0
-            OR posted.moved <> transactions.total
+            -- Row by row, whatever the statistics say of a table that has just grown.
+            OR posted.moved <> (SELECT total FROM transactions WHERE id = posted.transaction_id)
             OR posted.legs <> (
                 SELECT count(*) FROM entries WHERE entries.transaction_id = posted.transaction_id
             )
