@@ -43,7 +43,7 @@ class Guard(NamedTuple):
 
 
 _ALONE: Final = "tests/sql/test_ledger_guards.py::TestEachLayerAlone::"
-_RACES: Final = "tests/rpc/test_wallet_races.py::"
+_RACES: Final = "tests/rpc/test_wallet_locks.py::"
 _WALLET: Final = "tests/rpc/test_wallet.py::TestPurchaseCoins::"
 _QUERIES: Final = "banter_grpc/database/queries/wallet.py"
 _GUARDS_SQL: Final = "migrations/0031_ledger_guards.sql"
