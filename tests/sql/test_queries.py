@@ -21,6 +21,7 @@ from banter_grpc.database.sqlfile import Query, parse_folder
 from banter_grpc.database.statement import Statement
 from tests.conftest import NewDatabase
 from tests.sql import examples
+from tests.support.clusters import Cluster
 from tests.support.plans import nodes
 
 QUERIES = [query for file in parse_folder(resources.sql()) for query in file.queries]
@@ -44,9 +45,17 @@ def plan_of(connection: psycopg.Connection, text: str) -> list[dict[str, Any]]:
     return list(nodes(explained[0][0]["Plan"]))
 
 
+@pytest.fixture(scope="module")
+def untouched(cluster: Cluster) -> Iterator[str]:
+    """A database in which nothing ever happened: no rows, no statistics, so that plans are always the same."""
+    made = cluster.new_database()
+    yield made.service_url
+    cluster.drop_database(made.name)
+
+
 @pytest.fixture
-def connection(service_url: str) -> Iterator[psycopg.Connection]:
-    with psycopg.connect(service_url, autocommit=True) as connection:
+def connection(untouched: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(untouched, autocommit=True) as connection:
         yield connection
 
 
