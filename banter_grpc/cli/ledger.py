@@ -48,7 +48,8 @@ def verify(
     if trusted is not None:
         print(f"compared with the seal of {trusted.time}: {trusted.wallets} wallets")
     if discrepancies:
-        print(f"the ledger is not whole: {discrepancies} discrepancies in {rows} rows")
+        noun = "discrepancy" if discrepancies == 1 else "discrepancies"
+        print(f"the ledger is not whole: {discrepancies} {noun} in {rows} rows")
         raise typer.Exit(BROKEN)
     print(f"the ledger is whole: {rows} rows")
 
@@ -152,9 +153,17 @@ def _bar() -> Generator[_Shown]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=Console(stderr=True), redirect_stdout=sys.stdout.isatty(), transient=True) as bars:
-        task = bars.add_task("")
-        yield lambda now: bars.update(task, description=now.check, completed=now.rows, total=now.estimate or None)
+    console = Console(stderr=True, soft_wrap=True, highlight=False)  # a row's name is to be copied in one piece
+    with Bars(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bars:
+
+        def show(now: Progress) -> None:
+            if [now.check] != [task.description for task in bars.tasks]:
+                for done in bars.task_ids:
+                    bars.remove_task(done)
+                bars.add_task(now.check, total=now.estimate or None)
+            bars.update(bars.task_ids[0], completed=now.rows, total=now.estimate or None)
+
+        yield show
 
 
 def _print(done: Progress) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -9,8 +12,9 @@ import pytest
 
 from banter_grpc.cli import main
 from tests.support.clusters import Cluster, Database
-from tests.support.command import banter
+from tests.support.command import COMMAND, banter, environment
 from tests.support.ledger import CALLER, HOST, IDLE, MOVES, PURCHASE, USERS, rewrite_history
+from tests.support.processes import ROOT
 
 KEY = "a key that no database has ever seen"
 
@@ -52,7 +56,28 @@ def test_what_was_changed_by_hand_is_named_and_shows_in_the_exit_status(database
     done = banter("ledger", "verify", "--database-url", database.service_url)
     assert (done.returncode, done.stderr) == (3, "")
     assert f"wallets where {where}: available + held is 895, and should be 890\n" in done.stdout
-    assert re.search(r"^the ledger is not whole: 1 discrepancies in \d+ rows$", done.stdout, re.MULTILINE)
+    assert re.search(r"^the ledger is not whole: 1 discrepancy in \d+ rows$", done.stdout, re.MULTILINE)
+
+
+def test_a_terminal_shows_how_far_it_is(database: Database) -> None:
+    terminal, end = os.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "ledger", "verify", "--database-url", database.service_url],
+        env={**environment(), "TERM": "xterm"},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=end,
+    )
+    os.close(end)
+    shown = b""
+    with suppress(OSError):  # how a terminal ends
+        while part := os.read(terminal, 1000):
+            shown += part
+    os.close(terminal)
+    said, _ = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, b"the ledger is whole: 37 rows\n")
+    assert re.search(r"held earnings .* 3/", re.sub(r"\x1b\[[0-9;]*m", "", shown.decode()))
 
 
 def test_who_writes_history_anew_passes_verify_but_not_the_seal(
@@ -73,6 +98,7 @@ def test_who_writes_history_anew_passes_verify_but_not_the_seal(
     status, said, _ = ledger("verify", "--seal", sealed)
     assert status == 3
     key = f"user_id = '{CALLER}' AND account = 'coins' AND version = '3'"
+    assert re.search(r"^the ledger is not whole: \d+ discrepancies in \d+ rows$", said, re.MULTILINE)
     assert re.search(f"^entries where {key}: hash is [0-9a-f]{{64}}, and should be", said, re.MULTILINE)
     assert ledger("verify", "--seal", sealed, "--user", IDLE)[0] == 0
 
