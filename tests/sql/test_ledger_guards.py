@@ -155,7 +155,7 @@ APPEND_ONLY = {
         "TRUNCATE transactions CASCADE",
     ],
     "entries_append_only": ["UPDATE entries SET amount = 1", "DELETE FROM entries", "TRUNCATE entries CASCADE"],
-    "earnings_append_only": ["UPDATE earnings SET kind = 'gift'", "DELETE FROM earnings", "TRUNCATE earnings"],
+    "earnings_append_only": ["UPDATE earnings SET kind = 'gift'", "DELETE FROM earnings", "TRUNCATE earnings CASCADE"],
     "wallets_append_only": ["DELETE FROM wallets", "TRUNCATE wallets"],
     "payments_append_only": ["UPDATE payments SET coins = 1", "DELETE FROM payments", "TRUNCATE payments"],
     "idempotency_keys_append_only": ["UPDATE idempotency_keys SET outcome = '{}'", "TRUNCATE idempotency_keys"],
