@@ -139,12 +139,16 @@ TRIGGERS: Final = (
 CONDITIONS: Final = (
     Guard(
         "entries_balance: legs sum to 0",
-        Text(_GUARDS_SQL, "posted.rest <> 0\n            OR ", ""),
+        Text(_GUARDS_SQL, "posted.rest <> 0\n", "FALSE\n"),
         (f"{_ALONE}test_the_legs_of_a_transaction_sum_to_0_and_move_its_total[sum]",),
     ),
     Guard(
         "entries_balance: legs move the total",
-        Text(_GUARDS_SQL, "            OR posted.moved <> transactions.total\n", ""),
+        Text(
+            _GUARDS_SQL,
+            "            OR posted.moved <> (SELECT total FROM transactions WHERE id = posted.transaction_id)\n",
+            "",
+        ),
         (f"{_ALONE}test_the_legs_of_a_transaction_sum_to_0_and_move_its_total[total]",),
     ),
     Guard(
