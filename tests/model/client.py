@@ -1,0 +1,106 @@
+"""Sends calls to a server, and makes the people whom they are about."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import grpc
+import grpc.aio
+import psycopg
+from banter.v1 import user_pb2
+from google.protobuf.message_factory import GetMessageClass
+
+from tests.model.books import Books
+from tests.model.calls import Call, Outcome, Seen
+from tests.model.operations import grant_signup
+from tests.support.harness import bearer, failure_of, new_phone_number
+
+OPTIONS: Final = [
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+]
+"""Nothing is retried behind a test's back, and a server that is there again is found at once."""
+
+_OPEN = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+class UnansweredError(Exception):
+    """Nobody knows what became of the call."""
+
+
+class Client:
+    """A service that calls for itself and for users."""
+
+    def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
+        self._channel = channel
+        self._credentials = tuple(bearer(token))
+
+    async def send(self, call: Call, timeout: float = 10) -> Outcome:
+        """What came of it; raises `UnansweredError`."""
+        try:
+            return Outcome("", await self._ask(call, timeout))
+        except grpc.aio.AioRpcError as error:
+            if error.code() in _OPEN:
+                raise UnansweredError(error.details()) from error
+            failure = failure_of(error)
+            return Outcome(failure.reason, b"", f"{failure.code} {failure.message} {sorted(failure.metadata.items())}")
+
+    async def settle(self, call: Call, within: float = 60) -> Outcome:
+        """Send it again until it is answered."""
+        end = time.monotonic() + within
+        while time.monotonic() < end:
+            try:
+                return await self.send(call)
+            except UnansweredError:
+                await asyncio.sleep(0.02)
+        return await self.send(call)
+
+    async def _ask(self, call: Call, timeout: float) -> bytes:
+        behalf = (("banter-on-behalf-of", call.actor),) if call.actor else ()
+        method = f"/{call.method.containing_service.full_name}/{call.rpc}"
+        ask = self._channel.unary_unary(method)
+        data = await ask(call.data, metadata=self._credentials + behalf, timeout=timeout)
+        answer = GetMessageClass(call.method.output_type).FromString(data)
+        return answer.SerializeToString(deterministic=True)
+
+
+async def new_world(
+    client: Client, owner: psycopg.AsyncConnection, *, customers: int = 2, hosts: int = 1, admins: int = 1
+) -> tuple[Books, Seen]:
+    """New people, and the books about them."""
+    books, seen = Books(), Seen()
+    for group, count, columns in (
+        (seen.customers, customers, ""),
+        (seen.hosts, hosts, "host_status = 'approved'"),
+        (seen.admins, admins, "role = 'admin'"),
+    ):
+        for _ in range(count):
+            group.append(await _new_person(client, books, seen))
+        if columns:
+            await owner.execute(f"UPDATE users SET {columns} WHERE id = ANY(%s)", [group])
+    for user in seen.hosts:
+        books.put(True, "host", user)
+    for user in seen.admins:
+        books.put(True, "admin", user)
+    return books, seen
+
+
+async def _new_person(client: Client, books: Books, seen: Seen) -> str:
+    phone = new_phone_number()
+    request = user_pb2.FindOrCreateUserRequest(phone_number=phone, full_name="Asha Rao")
+    call = Call.of("FindOrCreateUser", "", request)
+    user = (await client.settle(call)).answer(call).user.user_id
+    books.open(user)
+    books.put(user, "phone", phone)
+    grant_signup(books, user, phone)
+    seen.phones.append(phone)
+    return user
