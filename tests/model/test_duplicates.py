@@ -1,0 +1,87 @@
+"""What is asked once is done once: fifty identical requests at a time, of every operation, for every way it can end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import psycopg
+import pytest
+
+from tests.model.books import Books
+from tests.model.calls import METHODS, Call, Operation, Outcome, Seen, expected
+from tests.model.choices import Choose, by_seed
+from tests.model.client import Client, new_world
+from tests.model.invariants import assert_like
+from tests.model.operations import OPERATIONS
+from tests.support.harness import Running
+
+AT_ONCE = 50
+STEPS = 2000
+
+
+@pytest.mark.parametrize("rpc", OPERATIONS)
+async def test_fifty_at_once_have_one_effect_and_fifty_equal_answers(banter: Running, rpc: str) -> None:
+    """A walk over the model's states, until the operation has ended in every way that the model knows."""
+    client, choose, left = Client(banter.channel, banter.service_token()), by_seed(rpc), set(OPERATIONS[rpc].outcomes)
+    async with await psycopg.AsyncConnection.connect(banter.owner_url, autocommit=True) as owner:
+        books, seen = await new_world(client, owner)
+        for _ in range(STEPS):
+            call = _next(
+                OPERATIONS[rpc] if choose([True, False]) else OPERATIONS[choose(list(OPERATIONS))], choose, seen
+            )
+            if call is None:
+                continue
+            reason = expected(OPERATIONS[call.rpc], books, call)
+            if call.rpc != rpc:
+                await _one(client, books, seen, call)
+            elif reason in left:
+                left.remove(reason)
+                await _fifty(client, books, seen, call)
+                await assert_like(owner, books)
+            elif not reason:
+                await _one(client, books, seen, call)
+            if not left:
+                return
+    raise AssertionError(f"the walk has not come to {left}")
+
+
+def _next(operation: Operation, choose: Choose, seen: Seen) -> Call | None:
+    """A new request, or what was asked before with another payload."""
+    before = [call for call in seen.sent if call.rpc == operation.rpc]
+    if before and choose([True, False]):
+        return operation.alter(choose, seen, choose(before))
+    return operation.draw(choose, seen)
+
+
+async def _one(client: Client, books: Books, seen: Seen, call: Call) -> None:
+    _agree(books, seen, call, await client.settle(call))
+
+
+async def _fifty(client: Client, books: Books, seen: Seen, call: Call) -> None:
+    async with asyncio.timeout(60):
+        outcomes = await asyncio.gather(*(client.settle(call) for _ in range(AT_ONCE)))
+    # Who comes first creates a user, which is no part of an answer that others share.
+    first = [outcome for outcome in outcomes if _created(call, outcome)] or outcomes
+    rest = [outcome for outcome in outcomes if not _created(call, outcome)]
+    assert len(first) in {1, AT_ONCE}
+    assert len({(outcome, outcome.words) for outcome in rest}) == 1, "they agree to the last word"
+    _agree(books, seen, call, first[0])
+    _agree(books, seen, call, rest[0])
+
+
+def _created(call: Call, outcome: Outcome) -> bool:
+    return call.rpc == "FindOrCreateUser" and outcome.answer(call).created
+
+
+def _agree(books: Books, seen: Seen, call: Call, outcome: Outcome) -> None:
+    wanted = OPERATIONS[call.rpc].act(books, call, outcome.answer(call))
+    assert outcome.told(call) == wanted.told(call)
+    assert outcome == wanted
+    seen.learn(call, outcome)
+
+
+def test_every_rpc_that_moves_coins_is_an_operation() -> None:
+    """What is left out only reads, or shows what is read."""
+    reading = {rpc for rpc in METHODS if rpc.startswith(("Get", "List", "BatchGet", "LookupUser", "Check", "Watch"))}
+    others = {"UpdateUser"}
+    assert set(METHODS) - reading - others <= set(OPERATIONS)
