@@ -71,6 +71,10 @@ class Books:
         while len(self._journal) > mark:
             self._set(*self._journal.pop())
 
+    def since(self, mark: int) -> Iterator[tuple[tuple[Hashable, ...], Any]]:
+        """The facts that have changed since a mark, as they are now."""
+        return ((key, self._facts.get(key)) for key, _ in self._journal[mark:])
+
     def of(self, kind: str) -> Iterator[tuple[tuple[Hashable, ...], Any]]:
         """The facts whose key begins so, with the rest of their keys."""
         return ((key[1:], value) for key, value in list(self._facts.items()) if key[0] == kind)
@@ -115,7 +119,7 @@ class Books:
         new = Wallet(old.available + leg.amount - leg.held, old.held + leg.held, old.version + 1)
         assert min(new) >= 0, "the model itself owes nothing"
         self.put(new, "wallet", leg.user, leg.account)
-        self.put((leg.user, leg.account, new.version), "place", name, leg.user, leg.account)
+        self.put(new.version, "place", name, leg.user, leg.account)
 
     def _set(self, key: tuple[Hashable, ...], value: Any) -> None:
         self.sum ^= hash((key, self._facts.get(key))) ^ hash((key, value))

@@ -1,0 +1,225 @@
+"""Whether what ran at once could have run one after another.
+
+A history is explained by an order of its calls in which each has its effect between its beginning and its end, the
+movements of each wallet come by the wallet's versions, and the books give every answer and refusal that was seen.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from banter.v1 import user_pb2, wallet_pb2
+
+from tests.model.books import Books, ContradictionError
+from tests.model.calls import Call, Outcome, parts
+from tests.model.operations import OPERATIONS
+
+Places = Mapping[tuple[str, str, str], int]
+"""The version that a movement gave to a wallet, as the database has it: by the movement, the user and the wallet."""
+
+_MOST_TRIES = 300_000
+
+
+class InexplicableError(AssertionError):
+    """No order explains the history; the text says how far one comes."""
+
+
+class Event(NamedTuple):
+    """A call, what came of it, and when it began and ended."""
+
+    call: Call
+    outcome: Outcome
+    begin: float
+    end: float
+    again: bool = False
+    """Whether it was sent more than once until it was answered, so that its effect may be older than its answer."""
+
+    @property
+    def movements(self) -> set[str]:
+        """Those that the answer names, as the books name them."""
+        named = list(parts(self.outcome.answer(self.call)))
+        made = {f"signup_grant/{part.user.user_id}" for part in named if _created(part)}
+        return made | {part.transaction_id for part in named if isinstance(part, wallet_pb2.Transaction)}
+
+
+def _created(part: object) -> bool:
+    return isinstance(part, user_pb2.FindOrCreateUserResponse) and part.created
+
+
+def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event]:
+    """The events in an order that explains them; the books are then as they have to be at its end.
+
+    Raises `InexplicableError`.
+    """
+    _check_names(books, events, places)
+    _check_order(events, places)
+    return _Search(books, sorted(events, key=lambda event: event.begin), places).run()
+
+
+def _check_names(books: Books, events: Sequence[Event], places: Places) -> None:
+    """What was acknowledged is there, and nothing that nobody asked for."""
+    there = {name for name, _, _ in places} - {key[0] for key, _ in books.of("place")}
+    named = set[str]().union(*(event.movements for event in events))
+    if lost := named - there:
+        raise InexplicableError(f"these movements were acknowledged, and are not there: {lost}")
+    if made := there - named:
+        raise InexplicableError(f"these movements are there, and nobody asked for them: {made}")
+
+
+def _check_order(events: Sequence[Event], places: Places) -> None:
+    """Versions and time don't go in a circle: the plainest of all faults, in the plainest words."""
+    began, ended = dict[str, float](), dict[str, float]()
+    for event in events:
+        for name in event.movements:
+            began[name] = min(event.begin, began.get(name, event.begin))
+            ended[name] = min(event.end, ended.get(name, event.end))
+    order = graphlib.TopologicalSorter[str](
+        {name: {other for other in ended if ended[other] < began[name]} for name in began}
+    )
+    rows = sorted((user, account, version, name) for (name, user, account), version in places.items() if name in began)
+    for (user, account, _, before), (other, wallet, _, after) in itertools.pairwise(rows):
+        if (user, account) == (other, wallet):
+            order.add(after, before)
+    try:
+        order.prepare()
+    except graphlib.CycleError as error:
+        raise InexplicableError(f"these movements come each before the next one: {error.args[1]}") from None
+
+
+@dataclass
+class _Frame:
+    """A point at which there was a choice."""
+
+    mark: int
+    done: set[int]
+    first: int
+    length: int
+    choices: Iterator[int]
+
+
+@dataclass
+class _Search:
+    """Tries orders: what has no effect on the rest comes as soon as it fits, and then one effect after another."""
+
+    books: Books
+    events: list[Event]
+    places: Places
+    order: list[int] = field(default_factory=list[int])
+    done: set[int] = field(default_factory=set[int])
+    first: int = 0
+    """All before it are done."""
+    deepest: str = ""
+    _depth: int = -1
+    _tries: int = 0
+
+    def run(self) -> list[Event]:
+        frames, failed = list[_Frame](), set[tuple[int, frozenset[int]]]()
+        while True:
+            self._take_what_has_no_effect()
+            if len(self.order) == len(self.events) and self._is_all():
+                return [self.events[index] for index in self.order]
+            key = (self.books.sum, frozenset(self.done))
+            if key in failed:
+                choices = iter(())
+            else:
+                failed.add(key)
+                choices = iter([index for index in self._frontier() if self._fits(index)])
+            frames.append(_Frame(self.books.mark(), set(self.done), self.first, len(self.order), choices))
+            self._go_on(frames)
+
+    def _go_on(self, frames: list[_Frame]) -> None:
+        """The next choice of the last frame that has one."""
+        self._remember_how_far()
+        while frames:
+            frame = frames[-1]
+            self.books.undo(frame.mark)
+            self.done, self.first = set(frame.done), frame.first
+            del self.order[frame.length :]
+            index = next(frame.choices, None)
+            if index is not None:
+                assert self._act(index)
+                self._take(index)
+                return
+            frames.pop()
+        raise InexplicableError(self.deepest)
+
+    def _take_what_has_no_effect(self) -> None:
+        found = True
+        while found:
+            found = False
+            for index in self._frontier():
+                mark, before = self.books.mark(), self.books.sum
+                if self._act(index) and (self.books.sum == before or self.events[index].outcome.reason):
+                    self._take(index)
+                    found = True
+                else:
+                    self.books.undo(mark)
+
+    def _take(self, index: int) -> None:
+        self.done.add(index)
+        self.order.append(index)
+        while self.first in self.done:
+            self.first += 1
+
+    def _frontier(self) -> list[int]:
+        """Those that may come next: none that is left had ended when they began."""
+        ends, near = float("inf"), list[int]()
+        for index in range(self.first, len(self.events)):
+            if self.events[index].begin > ends:
+                break
+            if index not in self.done:
+                near.append(index)
+                ends = min(ends, self.events[index].end)
+        return sorted((i for i in near if self.events[i].begin <= ends), key=lambda i: self.events[i].end)
+
+    def _fits(self, index: int) -> bool:
+        mark = self.books.mark()
+        fits = self._act(index)
+        self.books.undo(mark)
+        return fits
+
+    def _act(self, index: int) -> bool:
+        """Whether the books give its outcome, and its movements their places; if so they have its effect."""
+        self._tries += 1
+        if self._tries > _MOST_TRIES:
+            raise InexplicableError(f"given up after {_MOST_TRIES} tries. {self.deepest}")
+        event, mark = self.events[index], self.books.mark()
+        named, act = event.outcome.answer(event.call), OPERATIONS[event.call.rpc].act
+        try:
+            fits = act(self.books, event.call, named) == event.outcome
+            if not fits and event.again:
+                fits = act(self.books, event.call, named) == event.outcome
+        except ContradictionError:
+            fits = False
+        if fits and self._in_place(mark):
+            return True
+        self.books.undo(mark)
+        return False
+
+    def _in_place(self, mark: int) -> bool:
+        return all(self.places.get(key[1:]) == version for key, version in self.books.since(mark) if key[0] == "place")
+
+    def _is_all(self) -> bool:
+        return dict(self.books.of("place")) == dict(self.places)
+
+    def _remember_how_far(self) -> None:
+        if len(self.order) <= self._depth:
+            return
+        self._depth = len(self.order)
+        lines = [f"an order of {self._depth} of {len(self.events)} calls can be found, and none of these comes next:"]
+        for index in self._frontier():
+            event, mark = self.events[index], self.books.mark()
+            try:
+                wanted = OPERATIONS[event.call.rpc].act(self.books, event.call, event.outcome.answer(event.call))
+                why = f"the books say {wanted.told(event.call)}"
+            except ContradictionError as error:
+                why = str(error)
+            self.books.undo(mark)
+            lines.append(f"{event.call}\n    was told {event.outcome.told(event.call)}\n    {why}")
+        left = self.places.items() - dict(self.books.of("place")).items()
+        lines.append(f"movements that are left: {sorted(left)[:8]}")
+        self.deepest = "\n".join(lines)
