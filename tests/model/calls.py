@@ -51,6 +51,8 @@ class Outcome:
     data: bytes
     words: str = field(default="", compare=False)
     """Of a refusal all that its caller is told, where a server said it."""
+    again: bool = field(default=False, compare=False)
+    """Whether it was asked for more than once until it came, so that the effect may be older than the answer."""
 
     @classmethod
     def of(cls, answer: Message) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from typing import Final
 
@@ -41,7 +42,7 @@ class Client:
     """A service that calls for itself and for users."""
 
     def __init__(self, channel: grpc.aio.Channel, token: str) -> None:
-        self._channel = channel
+        self.channel = channel
         self._credentials = tuple(bearer(token))
 
     async def send(self, call: Call, timeout: float = 10) -> Outcome:
@@ -55,19 +56,21 @@ class Client:
             return Outcome(failure.reason, b"", f"{failure.code} {failure.message} {sorted(failure.metadata.items())}")
 
     async def settle(self, call: Call, within: float = 60) -> Outcome:
-        """Send it again until it is answered."""
-        end = time.monotonic() + within
-        while time.monotonic() < end:
+        """What came of it, after it was sent again and again until it was answered."""
+        end, again = time.monotonic() + within, False
+        while True:
             try:
-                return await self.send(call)
+                return dataclasses.replace(await self.send(call), again=again)
             except UnansweredError:
-                await asyncio.sleep(0.02)
-        return await self.send(call)
+                if time.monotonic() > end:
+                    raise
+            again = True
+            await asyncio.sleep(0.02)
 
     async def _ask(self, call: Call, timeout: float) -> bytes:
         behalf = (("banter-on-behalf-of", call.actor),) if call.actor else ()
         method = f"/{call.method.containing_service.full_name}/{call.rpc}"
-        ask = self._channel.unary_unary(method)
+        ask = self.channel.unary_unary(method)
         data = await ask(call.data, metadata=self._credentials + behalf, timeout=timeout)
         answer = GetMessageClass(call.method.output_type).FromString(data)
         return answer.SerializeToString(deterministic=True)

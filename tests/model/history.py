@@ -35,8 +35,6 @@ class Event(NamedTuple):
     outcome: Outcome
     begin: float
     end: float
-    again: bool = False
-    """Whether it was sent more than once until it was answered, so that its effect may be older than its answer."""
 
     @property
     def movements(self) -> set[str]:
@@ -191,7 +189,7 @@ class _Search:
         named, act = event.outcome.answer(event.call), OPERATIONS[event.call.rpc].act
         try:
             fits = act(self.books, event.call, named) == event.outcome
-            if not fits and event.again:
+            if not fits and event.outcome.again:
                 fits = act(self.books, event.call, named) == event.outcome
         except ContradictionError:
             fits = False

@@ -146,3 +146,14 @@ OPERATIONS: Final = {
     )
 }
 """By the RPC's name."""
+
+
+def agree(books: Books, seen: Seen, call: Call, outcome: Outcome) -> None:
+    """What came of a call is what the books say; it has its effect on them, and is remembered."""
+    act = OPERATIONS[call.rpc].act
+    wanted = act(books, call, outcome.answer(call))
+    if outcome.again and outcome != wanted:  # its effect was there when the answer was made
+        wanted = act(books, call, outcome.answer(call))
+    assert outcome.told(call) == wanted.told(call), call
+    assert outcome == wanted
+    seen.learn(call, outcome)

@@ -12,7 +12,7 @@ from tests.model.calls import METHODS, Call, Operation, Outcome, Seen, expected
 from tests.model.choices import Choose, by_seed
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
-from tests.model.operations import OPERATIONS
+from tests.model.operations import OPERATIONS, agree
 from tests.support.harness import Running
 
 AT_ONCE = 50
@@ -33,13 +33,13 @@ async def test_fifty_at_once_have_one_effect_and_fifty_equal_answers(banter: Run
                 continue
             reason = expected(OPERATIONS[call.rpc], books, call)
             if call.rpc != rpc:
-                await _one(client, books, seen, call)
+                agree(books, seen, call, await client.settle(call))
             elif reason in left:
                 left.remove(reason)
                 await _fifty(client, books, seen, call)
                 await assert_like(owner, books)
             elif not reason:
-                await _one(client, books, seen, call)
+                agree(books, seen, call, await client.settle(call))
             if not left:
                 return
     raise AssertionError(f"the walk has not come to {left}")
@@ -53,10 +53,6 @@ def _next(operation: Operation, choose: Choose, seen: Seen) -> Call | None:
     return operation.draw(choose, seen)
 
 
-async def _one(client: Client, books: Books, seen: Seen, call: Call) -> None:
-    _agree(books, seen, call, await client.settle(call))
-
-
 async def _fifty(client: Client, books: Books, seen: Seen, call: Call) -> None:
     async with asyncio.timeout(60):
         outcomes = await asyncio.gather(*(client.settle(call) for _ in range(AT_ONCE)))
@@ -65,19 +61,12 @@ async def _fifty(client: Client, books: Books, seen: Seen, call: Call) -> None:
     rest = [outcome for outcome in outcomes if not _created(call, outcome)]
     assert len(first) in {1, AT_ONCE}
     assert len({(outcome, outcome.words) for outcome in rest}) == 1, "they agree to the last word"
-    _agree(books, seen, call, first[0])
-    _agree(books, seen, call, rest[0])
+    agree(books, seen, call, first[0])
+    agree(books, seen, call, rest[0])
 
 
 def _created(call: Call, outcome: Outcome) -> bool:
     return call.rpc == "FindOrCreateUser" and outcome.answer(call).created
-
-
-def _agree(books: Books, seen: Seen, call: Call, outcome: Outcome) -> None:
-    wanted = OPERATIONS[call.rpc].act(books, call, outcome.answer(call))
-    assert outcome.told(call) == wanted.told(call)
-    assert outcome == wanted
-    seen.learn(call, outcome)
 
 
 def test_every_rpc_that_moves_coins_is_an_operation() -> None:

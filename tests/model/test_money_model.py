@@ -21,7 +21,7 @@ from tests.model.calls import Call
 from tests.model.choices import by_hypothesis, new_seed, nightly
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
-from tests.model.operations import OPERATIONS
+from tests.model.operations import OPERATIONS, agree
 from tests.support.harness import Running
 
 PROFILE = settings(
@@ -77,11 +77,7 @@ def machine(shop: Shop) -> type[RuleBasedStateMachine]:
             if call is None:
                 return
             note(repr(call))
-            outcome = shop.run(shop.client.settle(call))
-            expected = OPERATIONS[call.rpc].act(self.books, call, outcome.answer(call))
-            assert outcome.told(call) == expected.told(call)
-            assert outcome == expected
-            self.seen.learn(call, outcome)
+            agree(self.books, self.seen, call, shop.run(shop.client.settle(call)))
             shop.run(assert_like(shop.owner, self.books))
 
     def rule_of(rpc: str) -> Callable[[Money, st.DataObject], None]:

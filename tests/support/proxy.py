@@ -124,6 +124,11 @@ class Proxy:
         """Cut the next requests, one each."""
         self._cuts += cuts
 
+    @property
+    def uncut(self) -> int:
+        """How many of them have not come yet."""
+        return len(self._cuts)
+
     def take_cut(self) -> Cut | None:
         return self._cuts.pop(0) if self._cuts else None
 
