@@ -40,7 +40,7 @@ def page(name: str) -> str:
     return (ROOT / "docs" / name).read_text()
 
 
-@pytest.mark.parametrize("name", ["first-session-bff.md", "first-session-ci.md"])
+@pytest.mark.parametrize("name", ["first-session-bff.md", "first-session-ci.md", "tour-money.md"])
 def test_a_session_with_banter_dev_goes_as_its_page_says(name: str, folder: Path) -> None:
     port, data = free_port(), folder / "pg"
     replaced = {"50051": port, "~/.local/share/banter": str(data)}

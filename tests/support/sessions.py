@@ -2,8 +2,8 @@
 
 What a block of code is, stands behind its first fence:
 
-- ``console``: commands after ``$ ``, continued by a backslash, and what they print. Ids, tokens and times may differ;
-  ``...`` on a line of its own stands for any lines, and within a line for any text.
+- ``console``: commands after ``$ ``, continued by a backslash, and what they print. Ids, tokens, times and
+  hashes may differ; ``...`` on a line of its own stands for any lines, and within a line for any text.
 - ``console server``: one command that runs on, in a terminal of its own, until the page ends. What it prints
   has to come.
 - ``console install``: as the first, but run only where `BANTER_TEST_INSTALL` is set, since it takes a network.
@@ -36,6 +36,7 @@ _MARK = "=== done:"
 _VARIABLE = {
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}": "<id>",
     r"[\w-]{10,}\.[\w-]{10,}\.[\w-]{20,}": "<token>",
+    r"\\x[0-9a-f]{8,}|\b[0-9a-f]{64}\b": "<bytes>",
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)": "<time>",
 }
 _CURL = f"""#!{sys.executable}
