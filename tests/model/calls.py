@@ -109,6 +109,11 @@ class Seen:
             if isinstance(message, user_pb2.FindOrCreateUserResponse) and message.user.user_id not in self.people:
                 self.customers.append(message.user.user_id)
 
+    def last_balance(self, user: str, wallet: int) -> int:
+        """What a wallet had after the last movement of it that an answer told."""
+        told = [each for each in self.named.get("Transaction", []) if (each.user_id, each.wallet) == (user, wallet)]
+        return told[-1].balance_after if told else 0
+
     def balances(self) -> list[int]:
         """Numbers of coins that somebody has had of late: to ask for all of them, or for one more."""
         latest = [moved.balance_after for moved in self.named.get("Transaction", [])[-3:]]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import grpc
 import grpc.aio
 import psycopg
-from banter.v1 import user_pb2
+from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.message_factory import GetMessageClass
 
+from tests.model.basics import grant_signup
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen
-from tests.model.operations import grant_signup
+from tests.model.operations import agree
 from tests.support.harness import bearer, failure_of, new_phone_number
 
 OPTIONS: Final = [
@@ -79,7 +81,7 @@ class Client:
 async def new_world(
     client: Client, owner: psycopg.AsyncConnection, *, customers: int = 2, hosts: int = 1, admins: int = 1
 ) -> tuple[Books, Seen]:
-    """New people, and the books about them."""
+    """New people who have something to begin with, and the books about them."""
     books, seen = Books(), Seen()
     for group, count, columns in (
         (seen.customers, customers, ""),
@@ -92,9 +94,16 @@ async def new_world(
             await owner.execute(f"UPDATE users SET {columns} WHERE id = ANY(%s)", [group])
     for user in seen.hosts:
         books.put(True, "host", user)
-    for user in seen.admins:
-        books.put(True, "admin", user)
+    for call in _beginnings(seen):
+        agree(books, seen, call, await client.settle(call))
     return books, seen
+
+
+def _beginnings(seen: Seen) -> Iterator[Call]:
+    """What customers buy."""
+    for user in seen.customers:
+        purchase = wallet_pb2.PurchaseCoinsRequest(user_id=user, provider="tests", payment_id=seen.new_id(), coins=1000)
+        yield Call.of("PurchaseCoins", "", purchase)
 
 
 async def _new_person(client: Client, books: Books, seen: Seen) -> str:

@@ -60,11 +60,14 @@ def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event
 
 def _check_names(books: Books, events: Sequence[Event], places: Places) -> None:
     """What was acknowledged is there, and nothing that nobody asked for."""
-    there = {name for name, _, _ in places} - {key[0] for key, _ in books.of("place")}
+    there, before = {name for name, _, _ in places}, {key[0] for key, _ in books.of("place")}
     named = set[str]().union(*(event.movements for event in events))
     if lost := named - there:
-        raise InexplicableError(f"these movements were acknowledged, and are not there: {lost}")
-    if made := there - named:
+        told = "\n".join(
+            f"{each.call} was told {each.outcome.told(each.call)}" for each in events if each.movements & lost
+        )
+        raise InexplicableError(f"these movements were acknowledged, and are not there: {lost}\n{told}")
+    if made := there - before - named:
         raise InexplicableError(f"these movements are there, and nobody asked for them: {made}")
 
 

@@ -12,6 +12,12 @@ import psycopg
 
 from tests.model.books import Books, Movement, Wallet
 
+_HELD: Final = {
+    "coins": "0",
+    "earnings": "0",
+}
+"""By wallet, the coins that something of the user `wallets.user_id` holds."""
+
 CHECKS: Final = {
     # 1. Every transaction's entries sum to 0, and move its total.
     "transactions sum to zero": """
@@ -75,6 +81,12 @@ CHECKS: Final = {
             coalesce(before.hash, ''), transaction_digest(transactions, whole.legs), entries.user_id, entries.account
         )
     """,
+    # 4. What is held is held by something that is open.
+    "holds are those of what is open": " UNION ALL ".join(
+        f"SELECT wallets.user_id || ' {kind}' FROM people INNER JOIN wallets ON people.id = wallets.user_id"
+        f" WHERE wallets.kind = '{kind}' AND wallets.held <> ({held})"
+        for kind, held in _HELD.items()
+    ),
     # 7. An `earnings` row exactly where a host was paid, and of that.
     "earnings are what hosts were paid": """
         SELECT coalesce(earnings.transaction_id, paid.transaction_id)::text FROM (
@@ -123,23 +135,8 @@ CHECKS: Final = {
 }
 """By what they promise. The numbers are those of the ledger's invariants."""
 
-_HELD: Final = {
-    "coins": "0",
-    "earnings": "0",
-}
-"""By wallet, the coins that something of the user `wallets.user_id` holds."""
-
 _STATEMENT: Final = "WITH people AS (SELECT unnest(%(people)s::uuid[]) AS id)\n" + "\nUNION ALL\n".join(
-    f"SELECT '{name}', broken.subject FROM ({text}) AS broken (subject)"
-    for name, text in {
-        **CHECKS,
-        # 4. What is held is held by something.
-        "holds are those of what is open": " UNION ALL ".join(
-            f"SELECT wallets.user_id || ' {kind}' FROM people INNER JOIN wallets ON people.id = wallets.user_id"
-            f" WHERE wallets.kind = '{kind}' AND wallets.held <> ({held})"
-            for kind, held in _HELD.items()
-        ),
-    }.items()
+    f"SELECT '{name}', broken.subject FROM ({text}) AS broken (subject)" for name, text in CHECKS.items()
 )
 
 

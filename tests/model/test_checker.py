@@ -9,10 +9,10 @@ import pytest
 from banter.v1 import wallet_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tests.model.basics import grant_signup
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome
 from tests.model.history import Event, InexplicableError, explain
-from tests.model.operations import grant_signup
 
 USER = "00000000-0000-7000-8000-000000000001"
 

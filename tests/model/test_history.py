@@ -21,19 +21,22 @@ from tests.model.history import Event, explain
 from tests.model.invariants import assert_like, places
 from tests.model.operations import OPERATIONS
 from tests.support.clusters import Database
-from tests.support.harness import running
+from tests.support.harness import over_lanes, over_pool, running
 
-WORKERS, CALLS, ROUNDS = (12, 200, 20) if nightly() else (8, 40, 1)
-PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0}
+WORKERS, CALLS, ROUNDS = (16, 150, 20) if nightly() else (16, 25, 1)
+PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0, "lock_timeout": 20.0, "statement_timeout": 25.0}
 
 
 @asynccontextmanager
 async def clients(database: Database) -> AsyncIterator[list[Client]]:
-    """Two servers on one database, with two channels to each: what they share is locked by rows alone."""
+    """Two servers on one database, with two channels to each. They meet at row locks alone, and so do the calls to the
+    second one, which has no lanes.
+    """
     async with AsyncExitStack() as stack:
         made = list[Client]()
-        for _ in range(2):
-            banter = await stack.enter_async_context(running(database.owner_url, database.service_url, **PATIENCE))
+        for way in (over_lanes(4), over_pool(12)):
+            settings = {**PATIENCE, **way}
+            banter = await stack.enter_async_context(running(database.owner_url, database.service_url, **settings))
             for _ in range(2):
                 channel = grpc.aio.insecure_channel(banter.address, options=OPTIONS)
                 made.append(Client(await stack.enter_async_context(channel), banter.service_token()))
