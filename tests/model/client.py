@@ -92,6 +92,7 @@ async def new_world(
             group.append(await _new_person(client, books, seen))
         if columns:
             await owner.execute(f"UPDATE users SET {columns} WHERE id = ANY(%s)", [group])
+    await owner.execute("INSERT INTO plans VALUES ('retired_by_tests', 1, 1, FALSE) ON CONFLICT DO NOTHING")
     for user in seen.hosts:
         books.put(True, "host", user)
     for call in _beginnings(seen):
@@ -100,10 +101,13 @@ async def new_world(
 
 
 def _beginnings(seen: Seen) -> Iterator[Call]:
-    """What customers buy."""
+    """What customers buy, and what hosts get."""
     for user in seen.customers:
         purchase = wallet_pb2.PurchaseCoinsRequest(user_id=user, provider="tests", payment_id=seen.new_id(), coins=1000)
         yield Call.of("PurchaseCoins", "", purchase)
+    for user in seen.hosts:
+        bonus = wallet_pb2.AwardBonusRequest(user_id=user, rule="first", period="2026-W47", coins=5000)
+        yield Call.of("AwardBonus", "", bonus)
 
 
 async def _new_person(client: Client, books: Books, seen: Seen) -> str:

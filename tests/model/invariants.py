@@ -14,7 +14,10 @@ from tests.model.books import Books, Movement, Wallet
 
 _HELD: Final = {
     "coins": "0",
-    "earnings": "0",
+    "earnings": """
+        SELECT coalesce(sum(amount), 0) FROM withdrawals
+        WHERE withdrawals.user_id = wallets.user_id AND status IN ('pending', 'approved')
+    """,
 }
 """By wallet, the coins that something of the user `wallets.user_id` holds."""
 
@@ -119,6 +122,73 @@ CHECKS: Final = {
         INNER JOIN transactions ON people.id = transactions.user_id
         WHERE transactions.kind = 'signup_grant'
         GROUP BY transactions.user_id HAVING count(*) > 1
+    """,
+    # 9. A withdrawal that is paid has its movement, and each of these movements its withdrawal.
+    "withdrawals are paid once": """
+        SELECT coalesce(withdrawals.id, payouts.subject_id)::text FROM (
+            SELECT transactions.* FROM people INNER JOIN transactions ON people.id = transactions.user_id
+            WHERE transactions.kind = 'withdrawal'
+        ) AS payouts
+        FULL JOIN (
+            SELECT withdrawals.* FROM people INNER JOIN withdrawals ON people.id = withdrawals.user_id
+            WHERE status = 'paid' OR transaction_id IS NOT NULL
+        ) AS withdrawals ON payouts.id = withdrawals.transaction_id
+        WHERE (
+            withdrawals.status = 'paid' AND payouts.user_id = withdrawals.user_id
+            AND payouts.subject_id = withdrawals.id AND payouts.total = withdrawals.amount
+        ) IS NOT TRUE
+    """,
+    # 10. A period for each charge, a charge for each period; no two overlap.
+    "periods are charged once": """
+        SELECT coalesce(charges.id, periods.transaction_id)::text FROM (
+            SELECT transactions.* FROM people INNER JOIN transactions ON people.id = transactions.user_id
+            WHERE transactions.kind = 'subscription'
+        ) AS charges
+        FULL JOIN (
+            SELECT subscription_periods.* FROM people
+            INNER JOIN subscription_periods ON people.id = subscription_periods.user_id
+        ) AS periods ON charges.id = periods.transaction_id
+        WHERE (
+            charges.user_id = periods.user_id AND charges.subject_id = periods.subscription_id
+            AND charges.total = periods.coins
+        ) IS NOT TRUE
+    """,
+    "no two periods overlap": """
+        SELECT one.user_id || ' ' || one.place FROM people
+        INNER JOIN subscription_periods AS one ON people.id = one.user_id
+        INNER JOIN subscription_periods AS other ON one.user_id = other.user_id AND one.place < other.place
+        WHERE one.end_time > other.start_time AND one.end_time > one.start_time AND other.end_time > other.start_time
+    """,
+    # 11. The marks of refunds run from 0 without a gap, and not beyond the original; each is what it moved.
+    "refunds take back no more than there was": """
+        SELECT coalesce(marks.transaction_id, moves.id)::text FROM (
+            SELECT
+                refunds.*,
+                originals.total,
+                coalesce(lag(after) OVER (PARTITION BY original_id ORDER BY before), 0) AS reached
+            FROM people INNER JOIN refunds ON people.id = refunds.user_id
+            INNER JOIN transactions AS originals ON refunds.original_id = originals.id
+        ) AS marks
+        FULL JOIN (
+            SELECT transactions.* FROM people INNER JOIN transactions ON people.id = transactions.user_id
+            WHERE transactions.kind = 'refund'
+        ) AS moves ON marks.transaction_id = moves.id
+        WHERE (
+            marks.before = marks.reached AND marks.after <= marks.total
+            AND moves.total = marks.after - marks.before AND moves.subject_id = marks.original_id
+        ) IS NOT TRUE
+    """,
+    # 12. One bonus for each host, rule and period.
+    "bonuses are given once": """
+        SELECT coalesce(bonuses.transaction_id, gifts.id)::text FROM (
+            SELECT transactions.* FROM people INNER JOIN transactions ON people.id = transactions.user_id
+            WHERE transactions.kind = 'bonus'
+        ) AS gifts
+        FULL JOIN (
+            SELECT host_bonuses.* FROM people INNER JOIN host_bonuses ON people.id = host_bonuses.user_id
+        ) AS bonuses
+            ON gifts.id = bonuses.transaction_id
+        WHERE (gifts.user_id = bonuses.user_id AND gifts.total = bonuses.coins) IS NOT TRUE
     """,
     # 13. All wallets and all legs of system accounts together are 0.
     "coins are neither made nor lost": """

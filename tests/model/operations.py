@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.model import basics
+from tests.model import basics, bonuses, refunds, statements, subscriptions, withdrawals
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen
 
-_MODULES: Final = (basics,)
+_MODULES: Final = (basics, bonuses, withdrawals, subscriptions, refunds, statements)
 OPERATIONS: Final = {operation.rpc: operation for module in _MODULES for operation in module.OPERATIONS}
 """By the RPC's name."""
 

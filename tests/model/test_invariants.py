@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
+from banter.v1 import wallet_pb2
 
+from tests.model.calls import Call, Seen
 from tests.model.client import Client, new_world
 from tests.model.invariants import CHECKS, broken
+from tests.model.operations import agree
 from tests.support.harness import Running
 
 MINE = "user_id = ANY(%(people)s)"
@@ -22,6 +27,11 @@ BREAKS = {
         INSERT INTO earnings SELECT user_id, id, 'gift', 2, 1, 1, create_time FROM transactions
         WHERE kind = 'purchase' AND {MINE}
     """,
+    "withdrawals are paid once": f"UPDATE transactions SET kind = 'withdrawal' WHERE kind = 'purchase' AND {MINE}",
+    "periods are charged once": f"UPDATE transactions SET kind = 'subscription' WHERE kind = 'purchase' AND {MINE}",
+    "no two periods overlap": f"UPDATE subscription_periods SET end_time = end_time + '1 h' WHERE place = 1 AND {MINE}",
+    "refunds take back no more than there was": f"UPDATE refunds SET before = before + 1 WHERE {MINE}",
+    "bonuses are given once": f"UPDATE host_bonuses SET coins = coins + 1 WHERE {MINE}",
     "payments are credited once": f"UPDATE payments SET coins = coins + 1 WHERE {MINE}",
     "nobody had two signup grants": f"UPDATE transactions SET kind = 'signup_grant' WHERE kind = 'purchase' AND {MINE}",
     "coins are neither made nor lost": f"UPDATE entries SET amount = 1 WHERE account = 'promotions' AND {MINE}",
@@ -34,8 +44,24 @@ async def people(banter: Running) -> list[str]:
     """Those to whom everything has happened that an invariant is about."""
     client = Client(banter.channel, banter.service_token())
     async with await psycopg.AsyncConnection.connect(banter.owner_url, autocommit=True) as owner:
-        _, seen = await new_world(client, owner)
+        books, seen = await new_world(client, owner)
+    for call in _story(seen):
+        agree(books, seen, call, await client.settle(call))
     return seen.people
+
+
+def _story(seen: Seen) -> Iterator[Call]:
+    """A subscription that is refunded, and another one."""
+    user = seen.customers[0]
+    yield Call.of("Subscribe", user, wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=seen.new_id()))
+    refund = wallet_pb2.RefundTransactionRequest(
+        request_id=seen.new_id(),
+        user_id=user,
+        transaction_id=seen.named["Transaction"][-1].transaction_id,
+        reason="it did not work",
+    )
+    yield Call.of("RefundTransaction", seen.admins[0], refund)
+    yield Call.of("Subscribe", user, wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=seen.new_id()))
 
 
 def test_every_invariant_is_broken_here() -> None:
