@@ -318,20 +318,20 @@ class TestOurs:
             assert f"\n-- depends: {before}".rstrip() + "\n" in path.read_text()
             assert path.with_suffix(".rollback.sql").read_text().strip()
 
-    def test_up_down_up_gives_the_same_catalogue_from_every_step(self, any_server: EmbeddedPostgres) -> None:
+    def test_up_down_up_gives_the_same_catalogue(self, any_server: EmbeddedPostgres) -> None:
+        """What a rollback forgets is there at the end, or in the way of its own migration."""
         migrations, url = Migrations(), any_server.url()
         names = migrations.up(url)
-        whole, steps = catalogue(any_server, url), range(1, len(names) + 1)
+        whole = catalogue(any_server, url)
         assert "CREATE TABLE public.users" in whole
-        bare: list[str] = []
-        for count in steps:
+        for count in (1, len(names)):
             assert migrations.down(url, count) == names[::-1][:count]
-            bare.append(catalogue(any_server, url))
+            bare = catalogue(any_server, url)
             assert migrations.up(url) == names[-count:]
             assert catalogue(any_server, url) == whole
-        assert [migrations.down(url) for _ in steps] == [[name] for name in names[::-1]]
-        assert catalogue(any_server, url) == bare[-1]
-        assert "CREATE" not in bare[-1]
+        assert [migrations.down(url) for _ in names] == [[name] for name in names[::-1]]
+        assert catalogue(any_server, url) == bare
+        assert "CREATE" not in bare
 
     def test_an_owner_of_no_more_than_the_database_migrates_up_and_down(self, any_server: EmbeddedPostgres) -> None:
         with psycopg.connect(any_server.url(database="postgres"), autocommit=True) as connection:
