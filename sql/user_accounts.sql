@@ -178,3 +178,14 @@ SELECT
     count(*) AS users_counted
 FROM users
 GROUP BY role, host_status, user_state(is_active, delete_time);
+
+-- name: count_premium_users :one
+-- How many users have a paid period that runs at this moment. Always a row.
+-- plan: it looks at every paid period
+-- not null: users_counted
+-- way: own
+SELECT count(*) AS users_counted
+FROM subscription_periods
+WHERE
+    start_time <= clock()
+    AND clock() < end_time;

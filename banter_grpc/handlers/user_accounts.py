@@ -83,7 +83,7 @@ class UserAccountsHandler:
         self, _request: user_pb2.GetUserStatsRequest, _caller: Caller
     ) -> user_pb2.GetUserStatsResponse:
         """The database counts each combination, of which there are few; here they are added up."""
-        rows = await self._database.run(queries.count_users())
+        rows, premium = await self._database.run(queries.count_users(), queries.count_premium_users())
         states, roles, host_statuses = Counter[str](), Counter[str](), Counter[str]()
         for row in rows:
             states[row.account_state] += row.users_counted
@@ -92,6 +92,7 @@ class UserAccountsHandler:
                 host_statuses[row.host_status] += row.users_counted
         return user_pb2.GetUserStatsResponse(
             total_count=states.total(),
+            premium_count=premium.users_counted if premium else 0,
             state_counts=[
                 user_pb2.UserStateCount(state=STATE.number(text), count=states[text]) for text in STATE.texts()
             ],

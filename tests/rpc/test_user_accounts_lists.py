@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.rpc.test_user_accounts import TOMBSTONE
 from tests.support.harness import Running, refused
+from tests.support.subscriptions import rich_user, subscribe
 
 _WINDOWS = itertools.count(int.from_bytes(os.urandom(2)) * 1000)
 ROLES = {"user": user_pb2.USER_ROLE_USER, "moderator": user_pb2.USER_ROLE_MODERATOR, "admin": user_pb2.USER_ROLE_ADMIN}
@@ -200,6 +201,16 @@ class TestGetUserStats:
             "HOST_STATUS_APPROVED": 2,
             "HOST_STATUS_REJECTED": 0,
         }
+
+    async def test_premium_is_who_has_a_period_that_runs(self, banter: Running) -> None:
+        async def premium() -> int:
+            answer = await banter.users.GetUserStats(user_pb2.GetUserStatsRequest(), metadata=banter.as_service)
+            return answer.premium_count
+
+        before = await premium()
+        await subscribe(banter, await rich_user(banter, 1000))
+        await banter.new_user()
+        assert await premium() == before + 1
 
     async def test_users_count_nobody(self, banter: Running) -> None:
         metadata = banter.as_user((await banter.new_user()).user_id)

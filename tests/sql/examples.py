@@ -152,6 +152,7 @@ CALLS: Final[list[Step[object]]] = [
         page_limit=10,
     ),
     user_accounts.count_users(),
+    user_accounts.count_premium_users(),
     user_search.search_users(query="fu", sought="", after_word="", after_id=_NOBODY, page_limit=10),
     user_search.search_users(query="bare", sought="", after_word="", after_id=_NOBODY, page_limit=10),
     caller.find_caller_by_user_id(user_id=_FULL),

@@ -51,6 +51,12 @@ class CountUsersRow(NamedTuple):
     users_counted: int
 
 
+class CountPremiumUsersRow(NamedTuple):
+    """A row of count_premium_users."""
+
+    users_counted: int
+
+
 GET_USER_BY_USERNAME: Final[Statement[Profile | None]] = Statement(
     name="get_user_by_username",
     sql="""-- get_user_by_username
@@ -319,3 +325,25 @@ GROUP BY role, host_status, user_state(is_active, delete_time)
 def count_users() -> Step[list[CountUsersRow]]:
     """How many accounts there are of each role, host status and state that somebody has. No row: there are none."""
     return Step(COUNT_USERS, ())
+
+
+COUNT_PREMIUM_USERS: Final[Statement[CountPremiumUsersRow | None]] = Statement(
+    name="count_premium_users",
+    sql="""-- count_premium_users
+SELECT count(*) AS users_counted
+FROM subscription_periods
+WHERE
+    start_time <= clock()
+    AND clock() < end_time
+""",
+    row=CountPremiumUsersRow._make,
+    answer=first_or_none,
+    way=Way.OWN,
+    writes=False,
+    repeatable=True,
+)
+
+
+def count_premium_users() -> Step[CountPremiumUsersRow | None]:
+    """How many users have a paid period that runs at this moment. Always a row."""
+    return Step(COUNT_PREMIUM_USERS, ())
