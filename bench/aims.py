@@ -14,6 +14,7 @@ _OF_FLOOR = {"GetUser": 0.5, "BatchGetUsers": 0.2}
 _OF_CEILING = {"UpdateUser-one": 1.0, "PurchaseCoins-one": 1.5}
 _OF_CEILING_ALWAYS = {"PurchaseCoins": 1 / 3}
 """However many are in flight."""
+_BY_POOL = {"GetUser", "BatchGetUsers", "UpdateUser", "UpdateUser-one"}
 _OF_POOL = 1.4
 _OF_POOL_SLOW = 1.0
 
@@ -41,10 +42,11 @@ def aims(results: Sequence[Result], layers: Layers | None) -> list[Aim]:
 
 def _of(result: Result) -> Iterator[Aim]:
     name, title = result.case.name, result.case.title
-    if result.slower_ms:
+    if result.slower_ms and name in _BY_POOL:
         text = f"{title}, flush + {result.slower_ms} ms, {result.shape.in_flight} in flight, "
         text += f"{result.workers} worker{'s' if result.workers > 1 else ''}: lanes by the pool"
         yield Aim(text, _OF_POOL_SLOW, result.of_pool)
+    if result.slower_ms:
         return
     if name in _OF_CEILING_ALWAYS and result.workers == _WORKERS:
         text = f"{title}, {result.shape.in_flight} in flight: share of the ceiling"
@@ -55,7 +57,8 @@ def _of(result: Result) -> Iterator[Aim]:
         yield Aim(f"{title}: share of the floor", _OF_FLOOR[name], result.of_floor)
     if name in _OF_CEILING:
         yield Aim(f"{title}: share of the ceiling", _OF_CEILING[name], result.of_ceiling)
-    yield Aim(f"{title}: lanes by the pool", _OF_POOL, result.of_pool)
+    if name in _BY_POOL:
+        yield Aim(f"{title}: lanes by the pool", _OF_POOL, result.of_pool)
 
 
 def _surroundings(found: Layers | None) -> list[Aim]:

@@ -24,10 +24,11 @@ from hpack import Encoder
 from bench import aims, cases, layers, markdown, servers
 from bench.errors import BenchError
 from bench.load import Fresh, H2Load, Shape
-from bench.measure import Measure
+from bench.measure import Figures, Measure
 from bench.pgbench import PgBench, script, variables
 from bench.pump import Calls, Plan, PumpError, pump
 from bench.pumping import Pump
+from bench.results import Result, Round
 from bench.sample import sample_of
 from bench.trust import Trust
 from tests.support.clusters import Cluster, Database
@@ -272,6 +273,23 @@ def test_the_aims_judge_only_what_was_measured() -> None:
     (aim,) = aims.aims([], layers.Layers(layers.Cost(2.0, 2.0), cost, {}))
     assert (aim.found, aim.met) == (28.0, False)
     assert aims.aims([], None) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "in_flight", "aimed"),
+    [
+        ("PurchaseCoins", 1, [("PurchaseCoins, many users, 1 in flight: share of the ceiling", True)]),
+        ("PurchaseCoins", 256, [("PurchaseCoins, many users, 256 in flight: share of the ceiling", True)]),
+        ("PurchaseCoins-one", 32, [("PurchaseCoins, one user: share of the ceiling", False)]),
+        ("PurchaseCoins-one", 256, []),
+    ],
+)
+def test_purchases_are_judged_by_pgbench(name: str, in_flight: int, aimed: list[tuple[str, bool]]) -> None:
+    service, ceiling = (Figures(sample_of([(0, took)]), 1.0, 1.0) for took in (1_000_000, 400_000))
+    case = next(one for one in cases.all_cases() if one.name == name)
+    for slower_ms in (0, 2):
+        result = Result(case, Shape.of(in_flight), 1, slower_ms, (Round(service, service, service, ceiling),))
+        assert [(aim.text, aim.met) for aim in aims.aims([result], None)] == ([] if slower_ms else aimed)
 
 
 def test_percentiles_are_of_the_calls_that_were_made() -> None:
