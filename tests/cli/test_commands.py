@@ -57,8 +57,7 @@ def run_python(code: str, **settings: object) -> subprocess.CompletedProcess[str
     return subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("command", ["", "migrate", "jobs", "user", "contract", "queries", *COMMANDS])
-@pytest.mark.parametrize("command", ["", "migrate", "ledger", "user", "contract", "queries", *COMMANDS])
+@pytest.mark.parametrize("command", ["", "migrate", "jobs", "ledger", "user", "contract", "queries", *COMMANDS])
 def test_the_help_of_each_command_has_an_example_that_names_it(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
