@@ -64,8 +64,8 @@ class Production:
         self._stack.close()
 
     def _kill_worker(self) -> None:
-        serving = [int(str(line["pid"])) for line in self.served.log if line["event"] == "serving"]
-        _kill([pid for pid in serving if lives(pid)])
+        served = {int(str(line["pid"])) for line in self.served.log if line["event"] == "serving"}
+        _kill([pid for pid in _children(self.served.supervisor) if pid in served])
 
     def _kill_service(self) -> None:
         _kill([self.served.supervisor, *_children(self.served.supervisor)])
