@@ -218,7 +218,7 @@ WHERE wallets.user_id = ended.user_id AND wallets.kind = 'earnings' AND ended.st
 
 -- name: get_withdrawal :one
 -- One withdrawal of a user, with the movement that paid it. No row: he has no such one.
--- index: withdrawals_pkey, withdrawal_details_pkey, entries_pkey
+-- index: withdrawals_pkey, withdrawal_details_pkey
 -- not null: user_id, withdrawal_id, amount, status, create_time
 SELECT
     withdrawals.user_id::text AS user_id,
