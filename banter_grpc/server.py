@@ -145,6 +145,8 @@ class Server:
         runner = await self._open_jobs() if self._settings.jobs else None
         if self._settings.metrics_port is not None:
             self._serve_metrics(self._settings.metrics_port)
+        # The database has answered just now: who serves is ready from its first call on.
+        self.health.set_ready(True)
         await self.grpc.start()
         push(self.drain)
         watch = asyncio.create_task(self._watch_database(), name="readiness")

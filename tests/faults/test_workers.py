@@ -142,6 +142,24 @@ async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served
     assert set(outcomes) == {grpc.StatusCode.OK}
 
 
+async def test_a_service_with_one_worker_is_ready_all_through_its_replacement(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    with served(
+        tmp_path, new_database().service_url, workers=1, metrics_port=0, connections=12, write_lanes=4
+    ) as server:
+        assert ask(server, "/ready") == (200, "ready\n"), "who serves is ready"
+        (before,) = workers(server)
+        os.kill(server.supervisor, signal.SIGHUP)
+
+        def is_replaced() -> bool:
+            assert ask(server, "/ready") == (200, "ready\n")
+            return not lives(before)
+
+        until(is_replaced, 60)
+        assert ask(server, "/ready") == (200, "ready\n")
+
+
 async def test_a_replacement_costs_callers_without_retries_next_to_nothing(service: Served) -> None:
     """What a closing listener's queue loses: counted, and bounded."""
     async with callers(service, [*CHANNEL_OPTIONS]) as outcomes:
