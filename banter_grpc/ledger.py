@@ -16,12 +16,10 @@ from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet_ledger as queries
 from banter_grpc.database.queries.wallet_ledger import Finding
 from banter_grpc.database.statement import Step
+from banter_grpc.values import FIRST_ID, LAST_ID
 
 PIECE: Final = 1000
 """Rows of a table that one statement looks at: some tens of milliseconds."""
-
-_LEAST: Final = "00000000-0000-0000-0000-000000000000"
-_GREATEST: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class Query(Protocol):
@@ -58,7 +56,7 @@ CHECKS: Final = (
         "chains",
         "entries",
         ("user_id", "account", "transaction_id"),
-        ("", _LEAST),
+        ("", FIRST_ID),
         queries.verify_chains,
         "a wallet's entries have no gap and no fork, and each goes on from the balance before it",
     ),
@@ -66,7 +64,7 @@ CHECKS: Final = (
         "hashes",
         "entries",
         ("user_id", "account", "transaction_id"),
-        ("", _LEAST),
+        ("", FIRST_ID),
         queries.verify_hashes,
         "an entry's hash is that of all that happened with it, and before it",
     ),
@@ -74,7 +72,7 @@ CHECKS: Final = (
         "transactions",
         "transactions",
         ("id",),
-        ("-infinity", _LEAST),
+        ("-infinity", FIRST_ID),
         queries.verify_transactions,
         "a transaction's entries are all there, and sum to 0",
     ),
@@ -82,7 +80,7 @@ CHECKS: Final = (
         "earnings",
         "earnings",
         ("user_id", "transaction_id"),
-        (_LEAST,),
+        (FIRST_ID,),
         queries.verify_earnings,
         "what a host earned is what the transaction gave him",
     ),
@@ -114,7 +112,7 @@ CHECKS: Final = (
         "causes",
         "transactions",
         ("id",),
-        ("-infinity", _LEAST),
+        ("-infinity", FIRST_ID),
         queries.verify_causes,
         "a subscription, refund, bonus or withdrawal that moved coins is there, with as many",
     ),
@@ -154,7 +152,7 @@ async def verify(
 
     Raises `DatabaseError`: nothing is said then of what was not looked at.
     """
-    first, until = (user_id, user_id) if user_id else (_LEAST, _GREATEST)
+    first, until = (user_id, user_id) if user_id else (FIRST_ID, LAST_ID)
     estimates: dict[str, int] = {}
     if not user_id:
         counted = await database.run(queries.estimate_rows(names=[check.table for check in CHECKS]))

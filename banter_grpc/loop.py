@@ -1,4 +1,4 @@
-"""The event loop that everything runs on."""
+"""The event loop that everything runs on, and its tasks."""
 
 from __future__ import annotations
 
@@ -16,3 +16,9 @@ def run(work: Coroutine[None, None, T]) -> T:
     except ImportError:
         return asyncio.run(work)
     return uvloop.run(work)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody has cancelled the task that runs: a `CancelledError` without that comes from within."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -21,12 +21,13 @@ from typing import IO, Final, NamedTuple
 from banter_grpc import ledger
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet_ledger as queries
+from banter_grpc.values import FIRST_ID
 
 CHECK: Final = "seal"
 """The name under which `compare` reports."""
 
 _TITLE: Final = b"banter ledger seal 1\n"
-_FIRST: Final = ("00000000-0000-0000-0000-000000000000", "")
+_FIRST: Final = (FIRST_ID, "")
 
 
 class SealError(Exception):

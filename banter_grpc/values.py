@@ -29,6 +29,7 @@ LAST_MICROS: Final = 253_402_300_799_000_000
 FIRST_MICROS: Final = -62_135_596_800_000_000
 """Earlier than every time: the first second of the year 1."""
 LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 _TIMEZONES = frozenset(zoneinfo.available_timezones())
 _EARLIEST_BIRTH = datetime.date(1900, 1, 1)

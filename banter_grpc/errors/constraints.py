@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from banter_grpc.errors import Refusal, data, user, user_presence
+from banter_grpc.errors import Refusal, data, user
 
 DEFECT: Final = None
 """A constraint that only a defect of the service can break: no caller can do anything about it."""
@@ -90,7 +90,7 @@ CONSTRAINTS: Final[Mapping[str, Callable[[], Refusal] | None]] = {
     "activity_tallies_pkey": DEFECT,
     "activity_tallies_count_check": DEFECT,
     "presence_pkey": DEFECT,
-    "presence_user_id_fkey": user_presence.caller_gone,
+    "presence_user_id_fkey": user.caller_unknown,
     "hosts_pkey": DEFECT,
     "hosts_user_id_fkey": DEFECT,
     "hosts_rating_sum_rating_count_check": DEFECT,

@@ -10,6 +10,16 @@ def user_not_found(user_id: str) -> Refusal:
     return Refusal("USER_NOT_FOUND", f"there is no user {user_id}; check user_id", user_id=user_id)
 
 
+def caller_unknown() -> Refusal:
+    """The calling account is not there, or no more."""
+    return Refusal("CALLER_UNKNOWN", "the account of this token does not exist; sign in again")
+
+
+def caller_inactive() -> Refusal:
+    """The calling account is deactivated, perhaps since the call was let in."""
+    return Refusal("CALLER_INACTIVE", "this account is deactivated; only support can reactivate it")
+
+
 def phone_number_invalid(field: str) -> Refusal:
     """The text is no telephone number."""
     return Refusal(

@@ -11,11 +11,6 @@ from banter_grpc.errors import Refusal
 _EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
 
-def caller_inactive() -> Refusal:
-    """The calling account was deactivated or deleted after the call was let in."""
-    return Refusal("CALLER_INACTIVE", "this account is deactivated; only support can reactivate it")
-
-
 def plan_not_found(plan_id: str) -> Refusal:
     """No plan has this id."""
     return Refusal(

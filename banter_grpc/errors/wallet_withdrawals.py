@@ -8,11 +8,6 @@ from typing import Final
 from banter_grpc.errors import Refusal
 
 
-def caller_inactive() -> Refusal:
-    """The account was deactivated since the caller was let in."""
-    return Refusal("CALLER_INACTIVE", "this account is deactivated; only support can reactivate it")
-
-
 def withdrawal_too_small(minimum: int) -> Refusal:
     """Fewer coins than are paid out at once."""
     return Refusal(

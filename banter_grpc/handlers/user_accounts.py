@@ -20,11 +20,8 @@ from banter_grpc.rpc.caller import Caller
 
 _BELOW_STAFF: Final = ("user",)
 _ALL_ROLES: Final = ("user", "moderator", "admin")
-_BEGINNING: Final = -62_135_596_800_000_000
-"""0001-01-01, in microseconds."""
 _END: Final = 253_402_300_800_000_000
 """10000-01-01, in microseconds."""
-_BEFORE_ALL_IDS: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class UserAccountsHandler:
@@ -60,7 +57,7 @@ class UserAccountsHandler:
     ) -> user_pb2.ListUsersResponse:
         """A filter that is not set becomes all the values that there are, so that one statement serves every list."""
         until = values.micros_up(request.create_time_until) if request.HasField("create_time_until") else _END
-        page = self._pages.open(request, caller.actor_id, (until, _BEFORE_ALL_IDS))
+        page = self._pages.open(request, caller.actor_id, (until, values.FIRST_ID))
         before_time, before_id = page.cursor
         rows = await self._database.run(
             queries.list_users(
@@ -69,7 +66,7 @@ class UserAccountsHandler:
                 states=STATE.texts(request.states),
                 from_time=values.micros_up(request.create_time_from)
                 if request.HasField("create_time_from")
-                else _BEGINNING,
+                else values.FIRST_MICROS,
                 before_time=int(before_time),
                 before_id=str(before_id),
                 skip=request.skip,
@@ -107,18 +104,14 @@ class UserAccountsHandler:
         self, request: user_pb2.DeactivateUserRequest, caller: Caller
     ) -> user_pb2.DeactivateUserResponse:
         """The statement itself decides whether the caller may, by the role that the user has at that moment."""
-        deactivate = queries.deactivate_user(
-            user_id=request.user_id, roles=_roles_below(caller), actor_id=_actor_id(caller)
-        )
+        deactivate = queries.deactivate_user(user_id=request.user_id, roles=_roles_below(caller), actor_id=caller.actor)
         return user_pb2.DeactivateUserResponse(user=await self._changed(deactivate, request.user_id, caller))
 
     async def ReactivateUser(  # noqa: N802
         self, request: user_pb2.ReactivateUserRequest, caller: Caller
     ) -> user_pb2.ReactivateUserResponse:
         """As DeactivateUser, the other way round."""
-        reactivate = queries.reactivate_user(
-            user_id=request.user_id, roles=_roles_below(caller), actor_id=_actor_id(caller)
-        )
+        reactivate = queries.reactivate_user(user_id=request.user_id, roles=_roles_below(caller), actor_id=caller.actor)
         return user_pb2.ReactivateUserResponse(user=await self._changed(reactivate, request.user_id, caller))
 
     async def _changed(self, change: Step[int], user_id: str, caller: Caller) -> user_pb2.User:
@@ -136,8 +129,3 @@ def _roles_below(caller: Caller) -> tuple[str, ...]:
     if caller.is_service or options_pb2.CALLER_KIND_ADMIN in caller.kinds:
         return _ALL_ROLES
     return _BELOW_STAFF if caller.is_staff else ()
-
-
-def _actor_id(caller: Caller) -> str:
-    assert caller.actor_id is not None, "the policy admits nobody without credentials"
-    return caller.actor_id

@@ -52,7 +52,6 @@ class UserDataHandler:
         self, request: user_pb2.DeleteUserRequest, caller: Caller
     ) -> user_pb2.DeleteUserResponse:
         """Coins are forfeited, the row becomes a tombstone, the schema takes the rest along; then: since when."""
-        assert caller.actor_id is not None, "the policy admits nobody without one"
         user_id = request.user_id
         *_, end = await self._database.run(
             wallet_queries.lock_wallet(user_id=user_id, kind="coins"),
@@ -61,7 +60,7 @@ class UserDataHandler:
                 user_id=user_id,
                 forfeit_balance=request.forfeit_balance,
                 transaction_id=money.transaction_id("forfeit", user_id.lower()),
-                actor_id=caller.actor_id,
+                actor_id=caller.actor,
             ),
             queries.delete_user(user_id=user_id),
             queries.get_end(user_id=user_id),

@@ -16,8 +16,8 @@ from banter_grpc.errors import user_hosts as errors
 from banter_grpc.pages import Cursor, Pages
 from banter_grpc.rpc.caller import Caller
 
-_TOP: Final = (2**62, "ffffffff-ffff-ffff-ffff-ffffffffffff")
-_BOTTOM: Final = (-1, "00000000-0000-0000-0000-000000000000")
+_TOP: Final = (2**62, values.LAST_ID)
+_BOTTOM: Final = (-1, values.FIRST_ID)
 """Places before the first host of a part of the list, and after the last: a rating, and an id."""
 
 
@@ -33,8 +33,7 @@ class UserHostsHandler:
         self, request: user_pb2.RequestHostVerificationRequest, caller: Caller
     ) -> user_pb2.RequestHostVerificationResponse:
         """Behind the user's lock one pending request is made, or found."""
-        assert caller.user_id is not None, "the policy admits users only"
-        user_id = caller.user_id
+        user_id = caller.user
         before, _, _, verification = await self._database.run(
             queries.lock_host_status(user_id=user_id),
             queries.insert_host_verification(
@@ -54,7 +53,6 @@ class UserHostsHandler:
         self, request: user_pb2.ReviewHostVerificationRequest, caller: Caller
     ) -> user_pb2.ReviewHostVerificationResponse:
         """Behind the user's lock the first decision is made; whoever comes later finds it, and agrees or is refused."""
-        assert caller.user_id is not None, "the policy admits users only"
         user_id, decision = request.user_id.lower(), HOST_STATUS.text(request.decision)
         assert decision is not None, "the contract's rules name the two that there are"
         if user_id == caller.user_id:
@@ -62,7 +60,7 @@ class UserHostsHandler:
         before, _, _, _, verification = await self._database.run(
             queries.lock_host_status(user_id=user_id),
             queries.review_host_verification(
-                user_id=user_id, decision=decision, reviewer_id=caller.user_id, note=request.note or None
+                user_id=user_id, decision=decision, reviewer_id=caller.user, note=request.note or None
             ),
             queries.update_host_status(user_id=user_id),
             queries.insert_host(user_id=user_id),

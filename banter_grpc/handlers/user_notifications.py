@@ -12,7 +12,7 @@ from banter_grpc.database.queries import user_notifications as queries
 from banter_grpc.pages import Page, Pages
 from banter_grpc.rpc.caller import Caller
 
-_NEWEST: Final = ("ffffffff-ffff-ffff-ffff-ffffffffffff",)
+_NEWEST: Final = (values.LAST_ID,)
 """The cursor before the first page: no id is as great."""
 
 
@@ -51,7 +51,7 @@ class UserNotificationsHandler:
         """The caller's own, from one index or the other."""
         page = self._pages.open(request, caller.actor_id, _NEWEST)
         rows, token = page.cut(
-            await self._rows(_own(caller), page, unread_only=request.unread_only), lambda row: (row.notification_id,)
+            await self._rows(caller.user, page, unread_only=request.unread_only), lambda row: (row.notification_id,)
         )
         return user_pb2.ListNotificationsResponse(notifications=map(_encode, rows), next_page_token=token)
 
@@ -64,7 +64,7 @@ class UserNotificationsHandler:
         self, _: user_pb2.CountUnreadNotificationsRequest, caller: Caller
     ) -> user_pb2.CountUnreadNotificationsResponse:
         """A count of index entries."""
-        row = await self._database.run(queries.count_unread_notifications(user_id=_own(caller)))
+        row = await self._database.run(queries.count_unread_notifications(user_id=caller.user))
         assert row is not None, "it is an aggregate"
         return user_pb2.CountUnreadNotificationsResponse(unread_count=row.unread_count)
 
@@ -72,7 +72,7 @@ class UserNotificationsHandler:
         self, request: user_pb2.MarkNotificationsReadRequest, caller: Caller
     ) -> user_pb2.MarkNotificationsReadResponse:
         """Of the ids those that are the caller's and unread, or all of his."""
-        user_id = _own(caller)
+        user_id = caller.user
         step = (
             queries.mark_all_notifications_read(user_id=user_id)
             if request.all
@@ -84,18 +84,13 @@ class UserNotificationsHandler:
         self, request: user_pb2.DeleteNotificationsRequest, caller: Caller
     ) -> user_pb2.DeleteNotificationsResponse:
         """Of the ids those that are the caller's, or all of his."""
-        user_id = _own(caller)
+        user_id = caller.user
         step = (
             queries.delete_all_notifications(user_id=user_id)
             if request.all
             else queries.delete_notifications(user_id=user_id, ids=request.ids.notification_ids)
         )
         return user_pb2.DeleteNotificationsResponse(deleted_count=await self._database.run(step, key=user_id))
-
-
-def _own(caller: Caller) -> str:
-    assert caller.user_id is not None, "these methods are for users"
-    return caller.user_id
 
 
 def _encode(row: queries.Notification) -> user_pb2.Notification:

@@ -25,10 +25,9 @@ class UserPresenceHandler:
         self, _: user_pb2.HeartbeatRequest, caller: Caller
     ) -> user_pb2.HeartbeatResponse:
         """One row at most once in the interval, however often it is called."""
-        assert caller.user_id is not None, "the policy admits users only"
         await self._database.run(
-            queries.insert_heartbeat(user_id=caller.user_id, seconds=_INTERVAL),
-            queries.mark_host_seen(user_id=caller.user_id),
-            key=caller.user_id,
+            queries.insert_heartbeat(user_id=caller.user, seconds=_INTERVAL),
+            queries.mark_host_seen(user_id=caller.user),
+            key=caller.user,
         )
         return user_pb2.HeartbeatResponse(interval=Duration(seconds=_INTERVAL))

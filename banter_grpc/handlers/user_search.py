@@ -11,8 +11,9 @@ from banter_grpc.database.queries import user_search as queries
 from banter_grpc.encoding import encode_user
 from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
+from banter_grpc.values import FIRST_ID
 
-_FIRST: Final = ("", "", "00000000-0000-0000-0000-000000000000")
+_FIRST: Final = ("", "", FIRST_ID)
 """Which word of the query is sought is not known; before every word and id."""
 
 

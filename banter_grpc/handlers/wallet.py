@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from banter.v1 import wallet_pb2
 
-from banter_grpc import money, values
+from banter_grpc import money
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet as queries
+from banter_grpc.encoding import encode_transaction
 from banter_grpc.errors import user as user_errors
 from banter_grpc.errors import wallet as errors
 from banter_grpc.rpc.caller import Caller
@@ -37,7 +38,6 @@ class WalletHandler:
         self, request: wallet_pb2.PurchaseCoinsRequest, caller: Caller
     ) -> wallet_pb2.PurchaseCoinsResponse:
         """The payment's own names are the key: a credit that is there already is the answer, if it is this one."""
-        assert caller.actor_id is not None, "the policy admits nobody without one"
         _, row = await self._database.run(
             queries.lock_wallet(user_id=request.user_id, kind="coins"),
             queries.purchase_coins(
@@ -46,7 +46,7 @@ class WalletHandler:
                 user_id=request.user_id,
                 coins=request.coins,
                 transaction_id=money.transaction_id("purchase", request.provider, request.payment_id),
-                actor_id=caller.actor_id,
+                actor_id=caller.actor,
             ),
             key=request.user_id,
         )
@@ -54,13 +54,13 @@ class WalletHandler:
             raise user_errors.user_not_found(request.user_id)
         if (row.user_id, row.coins) != (request.user_id.lower(), request.coins):
             raise errors.payment_credited_otherwise()
-        transaction = wallet_pb2.Transaction(
+        transaction = encode_transaction(
             transaction_id=row.transaction_id,
             user_id=row.user_id,
-            wallet=wallet_pb2.WALLET_KIND_COINS,
-            kind=wallet_pb2.TRANSACTION_KIND_PURCHASE,
+            wallet="coins",
+            kind="purchase",
             amount=row.coins,
             balance_after=row.balance_after,
+            create_time=row.create_time,
         )
-        values.set_timestamp(transaction.create_time, row.create_time)
         return wallet_pb2.PurchaseCoinsResponse(transaction=transaction)

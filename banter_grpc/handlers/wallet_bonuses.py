@@ -34,7 +34,6 @@ class BonusHandler:
         self, request: wallet_pb2.AwardBonusRequest, caller: Caller
     ) -> wallet_pb2.AwardBonusResponse:
         """Host, rule and period are the key: a bonus that is there already is the answer, if it is this one."""
-        assert caller.actor_id is not None, "the policy admits nobody without one"
         check_period(request.period)
         found, row = await self._database.run(
             wallet_queries.lock_wallet(user_id=request.user_id, kind="earnings"),
@@ -44,7 +43,7 @@ class BonusHandler:
                 period=request.period,
                 coins=request.coins,
                 transaction_id=money.transaction_id("bonus", request.user_id.lower(), request.rule, request.period),
-                actor_id=caller.actor_id,
+                actor_id=caller.actor,
             ),
             key=request.user_id,
         )

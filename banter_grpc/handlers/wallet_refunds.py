@@ -100,7 +100,6 @@ class RefundHandler:
 
 def _actor(caller: Caller, user_id: str) -> str:
     """Who acts; raises `Refusal` (WALLET_OWN) if it is on himself."""
-    assert caller.user_id is not None, "the policy admits admins only"
-    if user_id.lower() == caller.user_id:
+    if user_id.lower() == caller.user:
         raise errors.wallet_own()
-    return caller.user_id
+    return caller.user

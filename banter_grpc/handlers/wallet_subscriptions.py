@@ -11,6 +11,7 @@ from banter_grpc.database.database import Database
 from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_subscriptions as queries
+from banter_grpc.encoding import encode_transaction
 from banter_grpc.errors import user as user_errors
 from banter_grpc.errors import wallet_subscriptions as errors
 from banter_grpc.rpc.caller import Caller
@@ -31,34 +32,32 @@ class SubscriptionHandler:
         self, request: wallet_pb2.SubscribeRequest, caller: Caller
     ) -> wallet_pb2.SubscribeResponse:
         """What the request came to when it was first sent."""
-        assert caller.user_id is not None, "the policy admits users only"
         asked = money.fingerprint(request)
         _, row = await self._database.run(
-            wallet_queries.lock_wallet(user_id=caller.user_id, kind="coins"),
+            wallet_queries.lock_wallet(user_id=caller.user, kind="coins"),
             queries.subscribe(
-                user_id=caller.user_id,
+                user_id=caller.user,
                 request_id=request.request_id,
                 fingerprint=asked,
-                transaction_id=money.transaction_id(caller.user_id, request.request_id.lower()),
+                transaction_id=money.transaction_id(caller.user, request.request_id.lower()),
                 subscription_id=values.new_id(),
                 plan_id=request.plan_id,
             ),
-            key=caller.user_id,
+            key=caller.user,
         )
         if row is None:
-            raise errors.caller_inactive()
-        return _response(caller.user_id, money.outcome_of(row, asked))
+            raise user_errors.caller_inactive()
+        return _response(caller.user, money.outcome_of(row, asked))
 
     async def CancelSubscription(  # noqa: N802
         self, _request: wallet_pb2.CancelSubscriptionRequest, caller: Caller
     ) -> wallet_pb2.CancelSubscriptionResponse:
         """One statement lets it end; the next one reads it as it now is."""
-        assert caller.user_id is not None, "the policy admits users only"
         _, found, row = await self._database.run(
-            wallet_queries.lock_wallet(user_id=caller.user_id, kind="coins"),
-            queries.cancel_subscription(user_id=caller.user_id),
-            queries.get_subscription(user_id=caller.user_id),
-            key=caller.user_id,
+            wallet_queries.lock_wallet(user_id=caller.user, kind="coins"),
+            queries.cancel_subscription(user_id=caller.user),
+            queries.get_subscription(user_id=caller.user),
+            key=caller.user,
         )
         if not found or row is None:
             raise errors.subscription_not_found()
@@ -86,17 +85,17 @@ def _response(user_id: str, outcome: dict[str, Any]) -> wallet_pb2.SubscribeResp
     )
     if "transaction_id" in outcome:
         response.transaction.MergeFrom(
-            wallet_pb2.Transaction(
+            encode_transaction(
                 transaction_id=outcome["transaction_id"],
                 user_id=user_id,
-                wallet=wallet_pb2.WALLET_KIND_COINS,
-                kind=wallet_pb2.TRANSACTION_KIND_SUBSCRIPTION,
+                wallet="coins",
+                kind="subscription",
                 amount=-outcome["coins"],
                 balance_after=outcome["balance_after"],
                 subject_id=outcome["subscription_id"],
+                create_time=outcome["create_time"],
             )
         )
-        values.set_timestamp(response.transaction.create_time, outcome["create_time"])
     return response
 
 

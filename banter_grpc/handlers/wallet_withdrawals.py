@@ -13,6 +13,7 @@ from banter_grpc.database.queries import wallet_withdrawals as queries
 from banter_grpc.database.queries.wallet_withdrawals import GetWithdrawalRow, ListedWithdrawal
 from banter_grpc.database.statement import Step
 from banter_grpc.encoding import encode_transaction
+from banter_grpc.errors import user as user_errors
 from banter_grpc.errors import wallet_withdrawals as errors
 from banter_grpc.pages import Page, Pages
 from banter_grpc.rpc.caller import Caller
@@ -38,14 +39,13 @@ class WithdrawalHandler:
         self, request: wallet_pb2.RequestWithdrawalRequest, caller: Caller
     ) -> wallet_pb2.RequestWithdrawalResponse:
         """The withdrawal as it was made, whatever has become of it: payout details are what the request says."""
-        assert caller.user_id is not None, "the policy admits users only"
         asked, details = money.fingerprint(request), request.payout_details
         by_upi = details.WhichOneof("method") == "upi_id"
-        withdrawal_id = money.withdrawal_id(caller.user_id, request.request_id)
+        withdrawal_id = money.withdrawal_id(caller.user, request.request_id)
         _, row = await self._database.run(
-            wallet_queries.lock_wallet(user_id=caller.user_id, kind="earnings"),
+            wallet_queries.lock_wallet(user_id=caller.user, kind="earnings"),
             queries.request_withdrawal(
-                user_id=caller.user_id,
+                user_id=caller.user,
                 request_id=request.request_id,
                 fingerprint=asked,
                 withdrawal_id=withdrawal_id,
@@ -57,13 +57,13 @@ class WithdrawalHandler:
                 account_number=None if by_upi else details.bank_account.number,
                 bank_code=None if by_upi else details.bank_account.bank_code,
             ),
-            key=caller.user_id,
+            key=caller.user,
         )
         if row is None:
-            raise errors.caller_inactive()
+            raise user_errors.caller_inactive()
         outcome = money.outcome_of(row, asked)
         withdrawal = wallet_pb2.Withdrawal(
-            user_id=caller.user_id,
+            user_id=caller.user,
             withdrawal_id=withdrawal_id,
             amount=request.amount,
             status=wallet_pb2.WITHDRAWAL_STATUS_PENDING,
@@ -76,10 +76,9 @@ class WithdrawalHandler:
         self, request: wallet_pb2.CancelWithdrawalRequest, caller: Caller
     ) -> wallet_pb2.CancelWithdrawalResponse:
         """Only its owner finds it."""
-        assert caller.user_id is not None, "the policy admits users only"
         row = await self._change(
-            queries.cancel_withdrawal(user_id=caller.user_id, withdrawal_id=request.withdrawal_id),
-            caller.user_id,
+            queries.cancel_withdrawal(user_id=caller.user, withdrawal_id=request.withdrawal_id),
+            caller.user,
             request.withdrawal_id,
         )
         if row.status != "cancelled":
@@ -101,7 +100,6 @@ class WithdrawalHandler:
         self, request: wallet_pb2.ReviewWithdrawalRequest, caller: Caller
     ) -> wallet_pb2.ReviewWithdrawalResponse:
         """The withdrawal as the review left it, whatever came of it afterwards."""
-        assert caller.user_id is not None, "the policy admits admins only"
         if request.user_id.lower() == caller.user_id:
             raise errors.withdrawal_own()
         status = _decided(request.status)
@@ -110,7 +108,7 @@ class WithdrawalHandler:
                 user_id=request.user_id,
                 withdrawal_id=request.withdrawal_id,
                 status=status,
-                reviewer_id=caller.user_id,
+                reviewer_id=caller.user,
                 note=request.note or None,
             ),
             request.user_id,
@@ -126,7 +124,6 @@ class WithdrawalHandler:
         self, request: wallet_pb2.CompleteWithdrawalRequest, caller: Caller
     ) -> wallet_pb2.CompleteWithdrawalResponse:
         """An ended withdrawal is the answer, if it ended like this."""
-        assert caller.actor_id is not None, "the policy admits nobody without one"
         if request.user_id.lower() == caller.user_id:
             raise errors.withdrawal_own()
         status = _decided(request.status)
@@ -135,7 +132,7 @@ class WithdrawalHandler:
                 user_id=request.user_id,
                 withdrawal_id=request.withdrawal_id,
                 status=status,
-                completer_id=caller.actor_id,
+                completer_id=caller.actor,
                 transaction_id=money.transaction_id("payout", request.user_id.lower(), request.withdrawal_id.lower()),
                 payout_reference=request.payout_reference or None,
             ),

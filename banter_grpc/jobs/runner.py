@@ -11,6 +11,7 @@ from banter_grpc.database.database import Database
 from banter_grpc.database.errors import DatabaseError
 from banter_grpc.jobs.job import Job
 from banter_grpc.jobs.lease import Lease
+from banter_grpc.loop import is_cancelled
 from banter_grpc.rpc.telemetry.jobs import JobObserver, Outcome
 
 _LOOK_SECONDS: Final = 1.0
@@ -101,7 +102,7 @@ class JobRunner:
             async with limit:
                 items = await job.run(self._database)
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 self._observer.ran(job.name, "stopped", time.monotonic() - started)
                 raise
             outcome, fault = "failed", error
@@ -109,8 +110,3 @@ class JobRunner:
             outcome, fault = ("timed out" if limit.expired() else "failed"), error
         self._observer.ran(job.name, outcome, time.monotonic() - started, items, fault)
         return job.is_full(items)
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

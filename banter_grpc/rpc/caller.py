@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from banter.v1 import options_pb2
 
 from banter_grpc.errors import Refusal
+from banter_grpc.errors import user as errors
 from banter_grpc.rpc.keys import KeysUnavailableError
 from banter_grpc.rpc.tokens import TokenError, TokenExpiredError, TokenVerifier, canonical_user_id
 
@@ -48,6 +49,18 @@ class Caller:
     """The values of ``banter.v1.CallerKind`` that apply."""
     actor_id: str | None
     """Whose doing it is: the user, else the service's own UUID; None for the public."""
+
+    @property
+    def user(self) -> str:
+        """The user who calls a method whose policy admits nobody but users."""
+        assert self.user_id is not None, "the policy admits users only"
+        return self.user_id
+
+    @property
+    def actor(self) -> str:
+        """Whose doing it is, in a method whose policy does not admit the public."""
+        assert self.actor_id is not None, "the policy admits nobody without credentials"
+        return self.actor_id
 
     @property
     def is_staff(self) -> bool:
@@ -210,9 +223,9 @@ class Authenticator:
                 raise Refusal(
                     "USER_NOT_LINKED", "no user is linked to this token's subject; link it with FindOrCreateUser"
                 )
-            raise Refusal("CALLER_UNKNOWN", "the account of this token does not exist; sign in again")
+            raise errors.caller_unknown()
         if not account.is_active:
-            raise Refusal("CALLER_INACTIVE", "this account is deactivated; only support can reactivate it")
+            raise errors.caller_inactive()
         return _user(account, None)
 
 

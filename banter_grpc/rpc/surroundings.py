@@ -13,6 +13,7 @@ import uuid_utils
 from google.protobuf.message import Message
 
 from banter_grpc.errors import Refusal
+from banter_grpc.loop import is_cancelled
 from banter_grpc.rpc.admission import Admission
 from banter_grpc.rpc.call import Answer, Call, Send
 from banter_grpc.rpc.caller import Authenticator, Caller
@@ -52,7 +53,7 @@ class Surroundings:
         except DeadlineExceeded:
             return self._refuse(record, deadline_exceeded(allowed or 0.0, method.policy.max_deadline))
         except asyncio.CancelledError as error:
-            if not _is_cancelled():
+            if not is_cancelled():
                 return self._fail(record, RuntimeError("a handler cancelled itself"), error)
             self._gone(record, call)
             raise
@@ -117,8 +118,3 @@ async def _stream(method: Method, request: Message, caller: Caller, send: Send |
     async with aclosing(answers):  # pyright: ignore[reportArgumentType] - handlers are async generators
         async for answer in answers:
             await send(answer.SerializeToString())
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
