@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -105,25 +106,30 @@ async def opened(url: str, **settings: Any) -> AsyncIterator[Lane]:
 
 def on_loop(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
-    scenario: Callable[[], Coroutine[Any, Any, None]],
+    scenario: Callable[[], Coroutine[Any, Any, T]],
     seconds: float = 60,
-) -> None:
+) -> T:
     """Run the scenario on a loop of its own, in a thread of its own: this one's loop belongs to pytest."""
-    failed: list[BaseException] = []
+    outcome: Future[T] = Future()
+    loops: list[asyncio.AbstractEventLoop] = []
 
     def run() -> None:
         try:
             with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(scenario())
+                loops.append(runner.get_loop())
+                outcome.set_result(runner.run(scenario()))
         except BaseException as error:
-            failed.append(error)
+            outcome.set_exception(error)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(seconds)
-    assert not thread.is_alive(), "it hangs"
-    if failed:
-        raise failed[0]
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        for task in asyncio.all_tasks(*loops):
+            task.print_stack()
+        raise AssertionError("it hangs") from None
 
 
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])

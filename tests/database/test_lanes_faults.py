@@ -41,9 +41,13 @@ class Chaos:
     def __init__(self, database: Database, seed: int, seconds: float) -> None:
         self.database = database
         self.random = random.Random(seed)
-        self.stop = asyncio.get_running_loop().time() + seconds
+        self.seconds = seconds
+        self.stop = 0.0
         self.fates: dict[uuid.UUID, str] = {}
         self.kills = 0
+
+    def begin(self) -> None:
+        self.stop = asyncio.get_running_loop().time() + self.seconds
 
     @property
     def goes_on(self) -> bool:
@@ -117,17 +121,19 @@ def test_every_write_is_there_exactly_as_often_as_was_said(
     seed = random.randrange(2**32)
     print("seed", seed)  # shown when it fails
 
-    async def scenario() -> None:
-        database = chaotic_database(lane_url)
+    chaos = Chaos(chaotic_database(lane_url), seed, SECONDS)
+
+    async def scenario() -> int:
+        database = chaos.database
         await database.open()
-        chaos = Chaos(database, seed, SECONDS)
+        chaos.begin()
         await within(asyncio.gather(chaos.destroy(lane_url), *(chaos.call(i) for i in range(CALLERS))), SECONDS + 20)
         stats = database.lane_stats()["write"]
         assert stats.in_flight == stats.waiting == database.waiting == 0
         await within(database.close())
-        check(chaos, lane_url, stats.reconnects)
+        return stats.reconnects
 
-    on_loop(new_loop, scenario, SECONDS + 60)
+    check(chaos, lane_url, on_loop(new_loop, scenario, SECONDS + 60))
 
 
 def check(chaos: Chaos, url: str, reconnects: int) -> None:
