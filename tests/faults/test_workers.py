@@ -23,6 +23,7 @@ from banter.v1 import user_pb2, user_pb2_grpc
 from banter_grpc.workers.exposition import merge
 from tests.conftest import NewDatabase
 from tests.support import contract
+from tests.support.clusters import Database
 from tests.support.command import PHONE_HASH_KEY, complaint_of
 from tests.support.harness import CHANNEL_OPTIONS, bearer
 from tests.support.processes import lives
@@ -35,13 +36,20 @@ LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 RETRYING = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
 
 
-@pytest.fixture
-def service(new_database: NewDatabase, tmp_path: Path) -> Iterator[Served]:
-    """Two workers."""
-    url = new_database().service_url
-    with served(tmp_path, url, workers=2, metrics_port=0, connections=12, write_lanes=4) as server:
-        until(lambda: len(workers(server)) == 2)
+NARROW: dict[str, object] = {"metrics_port": 0, "connections": 12, "write_lanes": 4}
+
+
+@pytest.fixture(scope="module")
+def lasting(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("workers"), worker_database.service_url, workers=2, **NARROW) as server:
         yield server
+
+
+@pytest.fixture
+def service(lasting: Served) -> Served:
+    """Two workers, whatever became of others before."""
+    until(lambda: len(workers(lasting)) == 2)
+    return lasting
 
 
 def workers(server: Served) -> list[int]:
@@ -49,10 +57,10 @@ def workers(server: Served) -> list[int]:
     return [pid for line in server.log if line["event"] == "serving" and lives(pid := int(str(line["pid"])))]
 
 
-def numbers_of_workers(server: Served) -> list[int]:
-    """How many served, after each change, by the log."""
+def numbers_of_workers(lines: list[dict[str, object]]) -> list[int]:
+    """How many served, of two, after each change in the log."""
     changes = {"serving": 1, "worker stopped": -1}
-    return list(itertools.accumulate(changes[str(line["event"])] for line in server.log if line["event"] in changes))
+    return list(itertools.accumulate((changes.get(str(line["event"]), 0) for line in lines), initial=2))
 
 
 def until(condition: Callable[[], bool], seconds: float = 30) -> float:
@@ -132,22 +140,20 @@ async def test_with_the_published_service_config_nobody_notices_a_killed_worker(
 
 async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served) -> None:
     async with callers(service, RETRYING) as outcomes:
-        before = workers(service)
+        before, lines = workers(service), len(service.log)
         os.kill(service.supervisor, signal.SIGHUP)
         await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
-        counts = numbers_of_workers(service)
-        assert counts[1:] == [2, 3, 2, 3, 2], "one more while one is replaced, and never one fewer"
+        counts = [count for count, _ in itertools.groupby(numbers_of_workers(service.log[lines:]))]
+        assert counts == [2, 3, 2, 3, 2], "one more while one is replaced, and never one fewer"
         served_then = outcomes[grpc.StatusCode.OK]
         await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
     assert set(outcomes) == {grpc.StatusCode.OK}
 
 
 async def test_a_service_with_one_worker_is_ready_all_through_its_replacement(
-    new_database: NewDatabase, tmp_path: Path
+    worker_database: Database, tmp_path: Path
 ) -> None:
-    with served(
-        tmp_path, new_database().service_url, workers=1, metrics_port=0, connections=12, write_lanes=4
-    ) as server:
+    with served(tmp_path, worker_database.service_url, workers=1, **NARROW) as server:
         assert ask(server, "/ready") == (200, "ready\n"), "who serves is ready"
         (before,) = workers(server)
         os.kill(server.supervisor, signal.SIGHUP)
@@ -190,10 +196,12 @@ def test_the_metrics_of_all_are_on_one_port_and_so_is_readiness(service: Served)
     assert ask(service, "/")[0] == 404
 
 
-def test_workers_end_when_their_supervisor_is_killed(service: Served) -> None:
-    before = workers(service)
-    os.kill(service.supervisor, signal.SIGKILL)
-    until(lambda: not any(map(lives, before)), 20)
+def test_workers_end_when_their_supervisor_is_killed(worker_database: Database, tmp_path: Path) -> None:
+    with served(tmp_path, worker_database.service_url, workers=2, **NARROW) as server:
+        until(lambda: len(workers(server)) == 2)
+        before = workers(server)
+        os.kill(server.supervisor, signal.SIGKILL)
+        until(lambda: not any(map(lives, before)), 20)
 
 
 def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
