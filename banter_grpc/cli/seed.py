@@ -29,7 +29,8 @@ def seed(
     """Fill a database with made-up people, for development and for tests of size.
 
     The same seed makes the same people with the same ids: a second run adds nothing, and a larger N only the rest.
-    Nobody who is there is changed. Whatever interrupts it, the next run goes on where it stopped.
+    Nobody who is there is changed. Whatever interrupts it, the next run goes on where it stopped. What was deleted of
+    somebody's made-up rows since, such as notifications, comes back; who was erased does not.
 
     Always there: an admin (+919876543210), hosts with rates (+919000000001 to 3), a moderator (+919000000004) and
     ordinary users (+919000000000, and from +919000000005 to 99), each with 10,000 coins.
