@@ -10,6 +10,7 @@ from banter.v1 import wallet_pb2
 
 from banter_grpc import money, values
 from banter_grpc.database.database import Database
+from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import wallet as wallet_queries
 from banter_grpc.database.queries import wallet_bonuses as queries
 from banter_grpc.encoding import encode_transaction
@@ -35,7 +36,7 @@ class BonusHandler:
     ) -> wallet_pb2.AwardBonusResponse:
         """Host, rule and period are the key: a bonus that is there already is the answer, if it is this one."""
         check_period(request.period)
-        found, row = await self._database.run(
+        _, row, user = await self._database.run(
             wallet_queries.lock_wallet(user_id=request.user_id, kind="earnings"),
             queries.award_bonus(
                 user_id=request.user_id,
@@ -45,11 +46,14 @@ class BonusHandler:
                 transaction_id=money.transaction_id("bonus", request.user_id.lower(), request.rule, request.period),
                 actor_id=caller.actor,
             ),
+            caller_queries.find_caller_by_user_id(user_id=request.user_id),
             key=request.user_id,
         )
         if row is None:
             raise (
-                host_errors.host_not_approved(request.user_id) if found else user_errors.user_not_found(request.user_id)
+                user_errors.user_not_found(request.user_id)
+                if user is None
+                else host_errors.host_not_approved(request.user_id)
             )
         if row.coins != request.coins:
             raise errors.bonus_awarded_otherwise()

@@ -8,7 +8,7 @@ import uuid
 
 import grpc
 import pytest
-from banter.v1 import wallet_pb2
+from banter.v1 import user_pb2, wallet_pb2
 
 from tests.support.harness import Running, refused
 from tests.support.money import award, earnings_of, new_host
@@ -78,6 +78,13 @@ class TestAwardBonus:
 
     async def test_who_is_not_there_gets_none(self, banter: Running) -> None:
         failure = await refused(award(banter, str(uuid.uuid4()), 300))
+        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
+
+    async def test_who_was_erased_is_not_there(self, banter: Running) -> None:
+        host = await new_host(banter)
+        request = user_pb2.DeleteUserRequest(user_id=host)
+        await banter.users.DeleteUser(request, metadata=banter.as_service)
+        failure = await refused(award(banter, host, 300))
         assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
 
     @pytest.mark.parametrize("period", ["2026-W01", "2026-W53", "2026-11", "2026-11-23", "2024-02-29"])
