@@ -46,7 +46,7 @@ class UserHandler:
         timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")
         firebase_uid = request.firebase_uid or None
         user_id = values.new_id()
-        _, _, _, user = await self._database.run(
+        steps = (
             queries.insert_user(
                 user_id=user_id,
                 phone_number=phone.e164,
@@ -64,9 +64,11 @@ class UserHandler:
                 actor_id=caller.actor_id or user_id,
             ),
             queries.get_user_by_phone_number(phone_number=phone.e164),
-            key=phone.e164,
         )
-        if user is None:  # the insert met no such number, so it met the firebase_uid
+        *_, user = await self._database.run(*steps, key=phone.e164)
+        if user is None:  # whom the insert met by the number was erased before he was read, or it met the firebase_uid
+            *_, user = await self._database.run(*steps, key=phone.e164)
+        if user is None:
             raise errors.firebase_uid_taken()
         if firebase_uid is not None and user.firebase_uid != firebase_uid:
             raise errors.user_linked_otherwise()

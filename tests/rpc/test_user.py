@@ -11,6 +11,7 @@ import pytest
 from banter.v1 import user_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from tests.support.erasing import ERASE, waits_for
 from tests.support.harness import Running, new_phone_number, refused
 
 
@@ -48,6 +49,24 @@ class TestFindOrCreateUser:
         assert first.created
         assert not again.created
         assert again.user == first.user
+
+    @pytest.mark.parametrize("is_linked", [False, True])
+    async def test_a_number_whose_user_is_erased_meanwhile_gets_a_new_one(
+        self, banter: Running, owner_url: str, is_linked: bool
+    ) -> None:
+        """The call found the number taken, and waits for a lock until its user is gone."""
+        linked = {"firebase_uid": f"uid-{uuid.uuid4()}"} if is_linked else {}
+        user = await banter.new_user(**linked)
+        async with asyncio.timeout(30), await psycopg.AsyncConnection.connect(owner_url) as holder:
+            await holder.execute("LOCK TABLE signup_grants")
+            call = asyncio.ensure_future(find_or_create(banter, user.phone_number, **linked))
+            await waits_for(holder)
+            async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as eraser:
+                await eraser.execute(ERASE, [user.user_id])
+            await holder.commit()
+            answer = await call
+        assert answer.created
+        assert answer.user.user_id != user.user_id
 
     async def test_the_country_of_a_foreign_number_is_its_own(self, banter: Running) -> None:
         answer = await find_or_create(banter, f"0176 {new_phone_number()[-8:]}", country_code="+49")

@@ -7,8 +7,8 @@ import asyncio
 import psycopg
 
 ERASE = (
-    "UPDATE users SET phone_number = NULL, country_code = NULL, full_name = NULL, timezone = NULL, is_active = FALSE,"
-    " delete_time = clock() WHERE id = %s"
+    "UPDATE users SET phone_number = NULL, country_code = NULL, full_name = NULL, timezone = NULL, firebase_uid = NULL,"
+    " is_active = FALSE, delete_time = clock() WHERE id = %s"
 )
 """Takes the user's id."""
 
