@@ -81,7 +81,7 @@ class Books:
 
     def open(self, user: str, **traits: Hashable) -> None:
         """A new user with empty wallets."""
-        if self.lives(user):
+        if self.get("user", user) is not None:
             raise ContradictionError(f"{user} is there already, and can't be new")
         self.put(True, "user", user)
         for kind in WALLETS:
@@ -90,7 +90,7 @@ class Books:
             self.put(value, name, user)
 
     def lives(self, user: str) -> bool:
-        """Whether there is such a user."""
+        """Whether there is such a user, who was not erased."""
         return self.get("user", user) is True
 
     def wallet(self, user: str, kind: str) -> Wallet:

@@ -83,6 +83,8 @@ class Seen:
     customers: list[str] = field(default_factory=list)
     hosts: list[str] = field(default_factory=list)
     admins: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    """Those of them who were erased."""
     phones: list[str] = field(default_factory=list)
     sent: list[Call] = field(default_factory=list)
     named: dict[str, list[Message]] = field(default_factory=dict)
@@ -108,6 +110,8 @@ class Seen:
                 known.append(message)
             if isinstance(message, user_pb2.FindOrCreateUserResponse) and message.user.user_id not in self.people:
                 self.customers.append(message.user.user_id)
+            if isinstance(message, user_pb2.DeleteUserResponse) and not outcome.reason:
+                self.gone = list(dict.fromkeys([*self.gone, call.request.user_id]))
 
     def last_balance(self, user: str, wallet: int) -> int:
         """What a wallet had after the last movement of it that an answer told."""
@@ -139,31 +143,41 @@ class Operation:
     draw: Callable[[Choose, Seen], Call | None]
     """A request that may succeed or be refused; None while there is nothing to ask for."""
     act: Callable[[Books, Call, Message], Outcome]
-    """What has to come of it, and its effect on the books. The message is the server's answer, of which it takes only
-    what nobody else can know: new ids and times."""
+    """What has to come of it once its caller was let in, and its effect on the books. The message is the server's
+    answer, of which it takes only what nobody else can know: new ids and times."""
     alter: Callable[[Choose, Seen, Call], Call | None]
     """The same key (request_id, or what is unique about it) with another payload."""
     outcomes: frozenset[str]
     """The reasons that it can be refused for, by which a walk over the model's states may come; "" is success."""
+
+    def outcome(self, books: Books, call: Call, named: Message) -> Outcome:
+        """What has to come of it, and its effect on the books: nothing comes of a call by somebody who was erased."""
+        if call.actor and not books.lives(call.actor):
+            return Outcome.refused("CALLER_UNKNOWN")
+        return self.act(books, call, named)
 
 
 def expected(operation: Operation, books: Books, call: Call) -> str:
     """The reason for which a call would be refused now; "" if it would not be."""
     mark = books.mark()
     try:
-        return operation.act(books, call, Outcome.refused("").answer(call)).reason
+        return operation.outcome(books, call, Outcome.refused("").answer(call)).reason
     finally:
         books.undo(mark)
 
 
 def once(books: Books, call: Call, decide: Callable[[], Outcome]) -> Outcome:
-    """What a request with a `request_id` comes to: what it came to before, or what `decide` says."""
+    """What a request with a `request_id` comes to: what it came to before, or what `decide` says.
+
+    That somebody was erased after he was let in is not remembered.
+    """
     key = ("request", call.actor, call.request.request_id)
     prior = books.get(*key)
     if prior is not None:
         return prior[1] if prior[0] == call else Outcome.refused("REQUEST_ID_REUSED")
     outcome = decide()
-    books.put((call, outcome), *key)
+    if outcome.reason != "CALLER_INACTIVE":
+        books.put((call, outcome), *key)
     return outcome
 
 

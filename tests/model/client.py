@@ -79,7 +79,7 @@ class Client:
 
 
 async def new_world(
-    client: Client, owner: psycopg.AsyncConnection, *, customers: int = 2, hosts: int = 1, admins: int = 1
+    client: Client, owner: psycopg.AsyncConnection, *, customers: int = 2, hosts: int = 2, admins: int = 2
 ) -> tuple[Books, Seen]:
     """New people who have something to begin with, and the books about them."""
     books, seen = Books(), Seen()

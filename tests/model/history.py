@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import graphlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from banter.v1 import user_pb2, wallet_pb2
+from google.protobuf.message import Message
 
 from tests.model.books import Books, ContradictionError
-from tests.model.calls import Call, Outcome, parts
+from tests.model.calls import Call, Operation, Outcome, parts
+from tests.model.erasure import forfeit_of
 from tests.model.operations import OPERATIONS
 
 Places = Mapping[tuple[str, str, str], int]
@@ -38,14 +40,18 @@ class Event(NamedTuple):
 
     @property
     def movements(self) -> set[str]:
-        """Those that the answer names, as the books name them."""
-        named = list(parts(self.outcome.answer(self.call)))
-        made = {f"signup_grant/{part.user.user_id}" for part in named if _created(part)}
-        return made | {part.transaction_id for part in named if isinstance(part, wallet_pb2.Transaction)}
+        """Those that the answer names."""
+        answer = self.outcome.answer(self.call)
+        return {part.transaction_id for part in parts(answer) if isinstance(part, wallet_pb2.Transaction)}
 
-
-def _created(part: object) -> bool:
-    return isinstance(part, user_pb2.FindOrCreateUserResponse) and part.created
+    @property
+    def perhaps(self) -> set[str]:
+        """What it may have moved without a word: a new user's grant, and what somebody left who was erased."""
+        if self.call.rpc == "DeleteUser":
+            return {forfeit_of(self.call.request.user_id)}
+        answer = self.outcome.answer(self.call)
+        created = isinstance(answer, user_pb2.FindOrCreateUserResponse) and answer.created
+        return {f"signup_grant/{answer.user.user_id}"} if created else set()
 
 
 def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event]:
@@ -55,19 +61,25 @@ def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event
     """
     _check_names(books, events, places)
     _check_order(events, places)
-    return _Search(books, sorted(events, key=lambda event: event.begin), places).run()
+    gone = dict[str, float]()
+    for event in events:
+        if event.call.rpc == "DeleteUser" and not event.outcome.reason:
+            user = event.call.request.user_id
+            gone[user] = min(event.end, gone.get(user, event.end))
+    return _Search(books, sorted(events, key=lambda event: event.begin), places, gone).run()
 
 
 def _check_names(books: Books, events: Sequence[Event], places: Places) -> None:
     """What was acknowledged is there, and nothing that nobody asked for."""
     there, before = {name for name, _, _ in places}, {key[0] for key, _ in books.of("place")}
     named = set[str]().union(*(event.movements for event in events))
+    perhaps = set[str]().union(*(event.perhaps for event in events))
     if lost := named - there:
         told = "\n".join(
             f"{each.call} was told {each.outcome.told(each.call)}" for each in events if each.movements & lost
         )
         raise InexplicableError(f"these movements were acknowledged, and are not there: {lost}\n{told}")
-    if made := there - before - named:
+    if made := there - before - named - perhaps:
         raise InexplicableError(f"these movements are there, and nobody asked for them: {made}")
 
 
@@ -109,6 +121,8 @@ class _Search:
     books: Books
     events: list[Event]
     places: Places
+    gone: Mapping[str, float]
+    """Those who were erased, and when it had happened at the latest."""
     order: list[int] = field(default_factory=list[int])
     done: set[int] = field(default_factory=set[int])
     first: int = 0
@@ -189,17 +203,24 @@ class _Search:
         if self._tries > _MOST_TRIES:
             raise InexplicableError(f"given up after {_MOST_TRIES} tries. {self.deepest}")
         event, mark = self.events[index], self.books.mark()
-        named, act = event.outcome.answer(event.call), OPERATIONS[event.call.rpc].act
-        try:
-            fits = act(self.books, event.call, named) == event.outcome
-            if not fits and event.outcome.again:
+        operation, named = OPERATIONS[event.call.rpc], event.outcome.answer(event.call)
+        for act in self._ways(event, operation):
+            try:
                 fits = act(self.books, event.call, named) == event.outcome
-        except ContradictionError:
-            fits = False
-        if fits and self._in_place(mark):
-            return True
-        self.books.undo(mark)
+                if not fits and event.outcome.again:
+                    fits = act(self.books, event.call, named) == event.outcome
+            except ContradictionError:
+                fits = False
+            if fits and self._in_place(mark):
+                return True
+            self.books.undo(mark)
         return False
+
+    def _ways(self, event: Event, operation: Operation) -> Iterator[Callable[[Books, Call, Message], Outcome]]:
+        """A caller is let in before his call has its effect: he may have been erased in between."""
+        yield operation.outcome
+        if event.begin < self.gone.get(event.call.actor, 0):
+            yield operation.act
 
     def _in_place(self, mark: int) -> bool:
         return all(self.places.get(key[1:]) == version for key, version in self.books.since(mark) if key[0] == "place")
@@ -215,7 +236,7 @@ class _Search:
         for index in self._frontier():
             event, mark = self.events[index], self.books.mark()
             try:
-                wanted = OPERATIONS[event.call.rpc].act(self.books, event.call, event.outcome.answer(event.call))
+                wanted = OPERATIONS[event.call.rpc].outcome(self.books, event.call, event.outcome.answer(event.call))
                 why = f"the books say {wanted.told(event.call)}"
             except ContradictionError as error:
                 why = str(error)

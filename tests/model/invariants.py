@@ -190,6 +190,16 @@ CHECKS: Final = {
             ON gifts.id = bonuses.transaction_id
         WHERE (gifts.user_id = bonuses.user_id AND gifts.total = bonuses.coins) IS NOT TRUE
     """,
+    "who was erased has nothing, and nothing moves": """
+        SELECT users.id::text FROM people
+        INNER JOIN users ON people.id = users.id
+        WHERE users.delete_time IS NOT NULL AND (
+            EXISTS (SELECT FROM wallets WHERE wallets.user_id = users.id AND available + held <> 0)
+            OR EXISTS (
+                SELECT FROM transactions WHERE transactions.user_id = users.id AND create_time > users.delete_time
+            )
+        )
+    """,
     # 13. All wallets and all legs of system accounts together are 0.
     "coins are neither made nor lost": """
         SELECT 'all' FROM (

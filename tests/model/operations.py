@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from tests.model import basics, bonuses, refunds, statements, subscriptions, withdrawals
+from tests.model import basics, bonuses, erasure, refunds, statements, subscriptions, withdrawals
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen
 
-_MODULES: Final = (basics, bonuses, withdrawals, subscriptions, refunds, statements)
+_MODULES: Final = (basics, erasure, bonuses, withdrawals, subscriptions, refunds, statements)
 OPERATIONS: Final = {operation.rpc: operation for module in _MODULES for operation in module.OPERATIONS}
 """By the RPC's name."""
 
 
 def agree(books: Books, seen: Seen, call: Call, outcome: Outcome) -> None:
     """What came of a call is what the books say; it has its effect on them, and is remembered."""
-    act = OPERATIONS[call.rpc].act
-    wanted = act(books, call, outcome.answer(call))
+    operation = OPERATIONS[call.rpc]
+    wanted = operation.outcome(books, call, outcome.answer(call))
     if outcome.again and outcome != wanted:  # its effect was there when the answer was made
-        wanted = act(books, call, outcome.answer(call))
+        wanted = operation.outcome(books, call, outcome.answer(call))
     assert outcome.told(call) == wanted.told(call), call
     assert outcome == wanted
     seen.learn(call, outcome)

@@ -62,6 +62,8 @@ def _subscribe(books: Books, call: Call, named: Message) -> Outcome:
 
 def _decide(books: Books, user: str, plan: str, named: Message) -> Outcome:
     known: _Known | None = books.get("subscription", user)
+    if not books.lives(user):
+        return Outcome.refused("CALLER_INACTIVE")
     if plan not in PLANS:
         return Outcome.refused("PLAN_INACTIVE" if plan == "retired_by_tests" else "PLAN_NOT_FOUND")
     if known is not None and known.runs:

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc.aio
 import psycopg
+from banter.v1 import user_pb2
 
 from tests.conftest import NewDatabase
-from tests.model.calls import Seen
+from tests.model.calls import Call, Seen
 from tests.model.choices import Choose, by_seed, new_seed, nightly
 from tests.model.client import OPTIONS, Client, new_world
 from tests.model.history import Event, explain
@@ -23,6 +25,7 @@ from tests.model.operations import OPERATIONS
 from tests.support.clusters import Database
 from tests.support.harness import over_lanes, over_pool, running
 
+STORMS = 4
 WORKERS, CALLS, ROUNDS = (16, 150, 20) if nightly() else (16, 25, 1)
 PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0, "lock_timeout": 20.0, "statement_timeout": 25.0}
 
@@ -35,7 +38,7 @@ async def clients(database: Database) -> AsyncIterator[list[Client]]:
     async with AsyncExitStack() as stack:
         made = list[Client]()
         for way in (over_lanes(4), over_pool(12)):
-            settings = {**PATIENCE, **way}
+            settings = {**PATIENCE, **way, "caller_cache": 0}  # who is erased is unknown at once, on both
             banter = await stack.enter_async_context(running(database.owner_url, database.service_url, **settings))
             for _ in range(2):
                 channel = grpc.aio.insecure_channel(banter.address, options=OPTIONS)
@@ -44,20 +47,29 @@ async def clients(database: Database) -> AsyncIterator[list[Client]]:
 
 
 async def work(client: Client, seen: Seen, choose: Choose, events: list[Event]) -> None:
-    """One call after another: new ones, those of any worker again, and those with another payload."""
+    """One call after another."""
     for _ in range(CALLS):
-        operation = OPERATIONS[choose(list(OPERATIONS))]
-        way = choose(["new", "new", "again", "otherwise"]) if seen.sent else "new"
-        call = choose(seen.sent[-12:]) if way != "new" else operation.draw(choose, seen)
-        if way == "otherwise":
-            call = OPERATIONS[call.rpc].alter(choose, seen, call)
+        call = another(choose, seen)
         if call is not None:
-            if call not in seen.sent:
-                seen.sent.append(call)
-            begin = time.monotonic()
-            outcome = await client.settle(call)
-            events.append(Event(call, outcome, begin, time.monotonic()))
-            seen.learn(call, outcome)
+            await ask(client, seen, call, events)
+
+
+def another(choose: Choose, seen: Seen) -> Call | None:
+    """A new call, one of any worker again, or one with another payload."""
+    operation = OPERATIONS[choose(list(OPERATIONS))]
+    way = choose(["new", "new", "again", "otherwise"]) if seen.sent else "new"
+    call = choose(seen.sent[-12:]) if way != "new" else operation.draw(choose, seen)
+    return OPERATIONS[call.rpc].alter(choose, seen, call) if way == "otherwise" else call
+
+
+async def ask(client: Client, seen: Seen, call: Call, events: list[Event]) -> None:
+    """Sends a call until it is answered, and notes what came of it."""
+    if call not in seen.sent:
+        seen.sent.append(call)
+    begin = time.monotonic()
+    outcome = await client.settle(call)
+    events.append(Event(call, outcome, begin, time.monotonic()))
+    seen.learn(call, outcome)
 
 
 async def test_what_ran_at_once_could_have_run_one_after_another(new_database: NewDatabase) -> None:
@@ -73,6 +85,39 @@ async def test_what_ran_at_once_could_have_run_one_after_another(new_database: N
                 explain(books, events, await places(owner, seen.people))
                 await assert_like(owner, books)
         assert await deadlocks(owner) == 0
+
+
+async def test_who_is_erased_while_fifty_use_his_wallets_is_erased_before_or_after_each(
+    new_database: NewDatabase,
+) -> None:
+    """A customer, a host and an admin; five times at once it is asked that one of them be erased."""
+    database, seed = new_database(), new_seed()
+    async with await psycopg.AsyncConnection.connect(database.owner_url, autocommit=True) as owner:
+        async with clients(database) as servers:
+            for number in range(ROUNDS * STORMS):
+                books, seen = await new_world(servers[0], owner, customers=1, hosts=1, admins=1)
+                choose, events = by_seed(seed, number), list[Event]()
+                async with asyncio.timeout(60):
+                    await work(servers[0], seen, choose, events)
+                    await asyncio.gather(
+                        *(
+                            ask(server, seen, call, events)
+                            for server, call in zip(itertools.cycle(servers), storm(choose, seen))
+                        )
+                    )
+                explain(books, events, await places(owner, seen.people))
+                await assert_like(owner, books)
+        assert await deadlocks(owner) == 0
+
+
+def storm(choose: Choose, seen: Seen) -> Iterator[Call]:
+    """Fifty calls, of which every tenth is to erase the same one, whatever he has."""
+    user = choose(seen.people[:3])
+    request = user_pb2.DeleteUserRequest(user_id=user, forfeit_balance=True)
+    for number in range(50):
+        call = another(choose, seen) if number % 10 else Call.of("DeleteUser", choose(["", user]), request)
+        if call is not None:
+            yield call
 
 
 async def deadlocks(owner: psycopg.AsyncConnection) -> int:

@@ -34,6 +34,11 @@ BREAKS = {
     "bonuses are given once": f"UPDATE host_bonuses SET coins = coins + 1 WHERE {MINE}",
     "payments are credited once": f"UPDATE payments SET coins = coins + 1 WHERE {MINE}",
     "nobody had two signup grants": f"UPDATE transactions SET kind = 'signup_grant' WHERE kind = 'purchase' AND {MINE}",
+    "who was erased has nothing, and nothing moves": """
+        UPDATE users SET delete_time = '2000-01-01', is_active = FALSE, phone_number = NULL, country_code = NULL,
+            full_name = NULL, timezone = NULL
+        WHERE id = ANY(%(people)s)
+    """,
     "coins are neither made nor lost": f"UPDATE entries SET amount = 1 WHERE account = 'promotions' AND {MINE}",
 }
 """By the invariant's name."""

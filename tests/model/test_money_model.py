@@ -47,9 +47,9 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(banter: Running) -> AsyncIterator[Shop]:
-    async with await psycopg.AsyncConnection.connect(banter.owner_url, autocommit=True) as owner:
-        yield Shop(Client(banter.channel, banter.service_token()), owner, asyncio.get_running_loop())
+async def shop(market: Running) -> AsyncIterator[Shop]:
+    async with await psycopg.AsyncConnection.connect(market.owner_url, autocommit=True) as owner:
+        yield Shop(Client(market.channel, market.service_token()), owner, asyncio.get_running_loop())
 
 
 def machine(shop: Shop) -> type[RuleBasedStateMachine]:

@@ -45,6 +45,8 @@ def _request_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
     request, user = call.request, call.actor
 
     def decide() -> Outcome:
+        if not books.lives(user):
+            return Outcome.refused("CALLER_INACTIVE")
         if request.amount < MINIMUM:
             return Outcome.refused("WITHDRAWAL_TOO_SMALL")
         if request.amount > books.wallet(user, "earnings").available:
@@ -163,7 +165,8 @@ def _complete_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
     completed = books.get(*key)
     if completed is None:
         return Outcome.refused("WITHDRAWAL_NOT_APPROVED")
-    return completed[1] if completed[0] == said else Outcome.refused("WITHDRAWAL_COMPLETED_OTHERWISE")
+    same = completed[0] == (said if books.lives(request.user_id) else said[:1])
+    return completed[1] if same else Outcome.refused("WITHDRAWAL_COMPLETED_OTHERWISE")
 
 
 def _complete(books: Books, shown: wallet_pb2.Withdrawal, request: Message, named: Message) -> Outcome:
@@ -180,6 +183,30 @@ def _complete(books: Books, shown: wallet_pb2.Withdrawal, request: Message, name
     books.post(name.transaction_id, "withdrawal", user, *legs, subject=subject)
     movement = moved(books, name, "withdrawal", user, "earnings", -coins, subject)
     return Outcome.of(wallet_pb2.CompleteWithdrawalResponse(withdrawal=shown, transaction=movement))
+
+
+def forget_details(books: Books, user: str) -> None:
+    """What is personal about the withdrawals of a user goes with him: where they were paid, and what was noted."""
+    for key, known in list(books.of("withdrawal")):
+        if key[0] == user:
+            _put(books, _without_details(known.shown))
+    for kind in ("reviewed", "completed"):
+        for key, (said, outcome) in list(books.of(kind)):
+            if key[0] == user:
+                books.put((said if kind == "reviewed" else said[:1], _told_without_details(kind, outcome)), kind, *key)
+
+
+def _told_without_details(kind: str, outcome: Outcome) -> Outcome:
+    made = wallet_pb2.ReviewWithdrawalResponse if kind == "reviewed" else wallet_pb2.CompleteWithdrawalResponse
+    answer = made.FromString(outcome.data)
+    answer.withdrawal.CopyFrom(_without_details(answer.withdrawal))
+    return Outcome.of(answer)
+
+
+def _without_details(shown: wallet_pb2.Withdrawal) -> wallet_pb2.Withdrawal:
+    for name in ("payout_details", "note", "payout_reference"):
+        shown.ClearField(name)
+    return shown
 
 
 def _alter_complete(choose: Choose, _seen: Seen, call: Call) -> Call | None:
