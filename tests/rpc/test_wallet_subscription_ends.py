@@ -115,3 +115,20 @@ class TestEndPeriod:
         assert not (await subscription_of(banter, user)).is_premium
         answer = await subscribe(banter, user)
         assert time_of(answer.period.start_time) == at("2031-02-28 00:00")
+
+    async def test_whatever_follows_the_one_that_runs_and_was_ended_before_ends_with_it(
+        self, banter: Running, clock_at: StopClock
+    ) -> None:
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-28 00:00")
+        for _ in range(3):
+            last = (await renewed(banter, user))[-1]
+            await end_period(banter, user, last.transaction_id)
+            await subscribe(banter, user)
+        first, *others = periods_of(banter, user)
+        assert len(others) == 3
+        assert await end_period(banter, user, first.transaction_id)
+        assert {period.end for period in periods_of(banter, user)} == {at("2031-02-28 00:00")}
+        answer = await subscription_of(banter, user)
+        assert (answer.is_premium, answer.subscription.status) == (False, ENDED)
+        assert (await subscribe(banter, user, "yearly")).HasField("transaction")
