@@ -12,11 +12,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-import psycopg
 import pytest
-from psycopg import sql
 
-from banter_grpc import resources
+from tests.support import clock
 from tests.support.clusters import Cluster, Database, shared_cluster
 
 # Before grpc is imported: its fork handlers crash children, such as PostgreSQL's.
@@ -78,26 +76,14 @@ def new_database(cluster: Cluster) -> Iterator[NewDatabase]:
 @pytest.fixture
 def move_clock(owner_url: str) -> Iterator[Callable[[float], None]]:
     """Moves time in the worker's database: after `move_clock(3600)` clock() is an hour ahead, until the test ends."""
-    migration = (resources.migrations() / "0001_clock.sql").read_text()
-    start = migration.index("CREATE FUNCTION clock()")
-    real = migration[start : migration.index(";", start)].replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION", 1)
-
-    def move(seconds: float) -> None:
-        ahead = sql.SQL("statement_timestamp() + make_interval(secs => {})").format(sql.Literal(float(seconds)))
-        with psycopg.connect(owner_url, autocommit=True) as connection:
-            connection.execute(real.replace("statement_timestamp()", ahead.as_string(connection)).encode())
-
-    yield move
-    with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute(real.encode())
+    yield partial(clock.move_clock, owner_url)
+    clock.run_clock(owner_url)
 
 
 @pytest.fixture
 def clock_at(owner_url: str, move_clock: Callable[[float], None]) -> Callable[[str], None]:
     """Stops time in the worker's database: after `clock_at("2031-01-31 10:00")` it is that, until the test ends."""
-    from tests.support.subscriptions import stop_clock
-
-    return partial(stop_clock, owner_url)
+    return partial(clock.stop_clock, owner_url)
 
 
 @pytest.fixture(scope="session")

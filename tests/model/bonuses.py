@@ -11,6 +11,7 @@ from tests.model.books import Books, Leg
 from tests.model.calls import Call, Operation, Outcome, Seen, moved
 from tests.model.choices import Choose
 from tests.model.requests import NOBODY, amount, promised
+from tests.model.times import stamp
 
 
 def _draw_bonus(choose: Choose, seen: Seen) -> Call | None:
@@ -44,7 +45,7 @@ def _award_bonus(books: Books, call: Call, named: Message) -> Outcome:
         period=request.period,
         coins=request.coins,
         transaction_id=name.transaction_id,
-        create_time=name.create_time,
+        create_time=stamp(books, name.create_time),
     )
     movement = moved(books, name, "bonus", user, "earnings", request.coins)
     outcome = Outcome.of(wallet_pb2.AwardBonusResponse(bonus=bonus, transaction=movement))

@@ -110,6 +110,7 @@ class Books:
         assert sum(leg.amount for leg in moved) == 0, "the model itself is balanced"
         total = sum(leg.amount for leg in moved if leg.amount > 0)
         self.put(Movement(kind, user, total, subject, frozenset(leg[:3] for leg in moved)), "movement", name)
+        self.put(self.get("now"), "time", name)
         for leg in moved:
             if leg.account in WALLETS:
                 self._move(name, leg)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from banter_grpc.server import SERVICES
 from tests.model.books import Books
 from tests.model.choices import Choose
+from tests.model.times import stamp
 
 METHODS: Final = {method.name: method for service in SERVICES for method in service.methods}
 
@@ -87,6 +88,8 @@ class Seen:
     """Those of them who were erased."""
     phones: list[str] = field(default_factory=list)
     sent: list[Call] = field(default_factory=list)
+    now: int | None = None
+    """What the clock says where it stands still."""
     named: dict[str, list[Message]] = field(default_factory=dict)
     """By the message's name, the transactions, withdrawals and so on that answers have had."""
     _ids: int = 0
@@ -104,14 +107,19 @@ class Seen:
         """Remember what was asked, and what the answer names."""
         if call not in self.sent:
             self.sent.append(call)
+        self.remember(parts(outcome.answer(call)))
         for message in parts(outcome.answer(call)):
-            known = self.named.setdefault(message.DESCRIPTOR.name, [])
-            if message not in known:
-                known.append(message)
             if isinstance(message, user_pb2.FindOrCreateUserResponse) and message.user.user_id not in self.people:
                 self.customers.append(message.user.user_id)
             if isinstance(message, user_pb2.DeleteUserResponse) and not outcome.reason:
                 self.gone = list(dict.fromkeys([*self.gone, call.request.user_id]))
+
+    def remember(self, messages: Iterable[Message]) -> None:
+        """What was told may be named by requests to come."""
+        for message in messages:
+            known = self.named.setdefault(message.DESCRIPTOR.name, [])
+            if message not in known:
+                known.append(message)
 
     def last_balance(self, user: str, wallet: int) -> int:
         """What a wallet had after the last movement of it that an answer told."""
@@ -194,5 +202,5 @@ def moved(
         amount=amount,
         balance_after=now.available + now.held,
         subject_id=subject,
-        create_time=name.create_time,
+        create_time=stamp(books, name.create_time),
     )

@@ -79,10 +79,17 @@ class Client:
 
 
 async def new_world(
-    client: Client, owner: psycopg.AsyncConnection, *, customers: int = 2, hosts: int = 2, admins: int = 2
+    client: Client,
+    owner: psycopg.AsyncConnection,
+    *,
+    customers: int = 2,
+    hosts: int = 2,
+    admins: int = 2,
+    now: int | None = None,
 ) -> tuple[Books, Seen]:
-    """New people who have something to begin with, and the books about them."""
-    books, seen = Books(), Seen()
+    """New people who have something to begin with, and the books about them, which know the time if it stands still."""
+    books, seen = Books(), Seen(now=now)
+    books.put(now, "now")
     for group, count, columns in (
         (seen.customers, customers, ""),
         (seen.hosts, hosts, "host_status = 'approved'"),

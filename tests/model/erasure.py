@@ -13,6 +13,7 @@ from tests.model.books import Books, Leg
 from tests.model.calls import Call, Operation, Outcome, Seen
 from tests.model.choices import Choose
 from tests.model.requests import NOBODY, no_other, promised
+from tests.model.times import stamp
 from tests.model.withdrawals import forget_details
 
 _MOST_GONE: Final = 3
@@ -35,7 +36,7 @@ def _draw_delete(choose: Choose, seen: Seen) -> Call | None:
 
 def _delete_user(books: Books, call: Call, named: Message) -> Outcome:
     """An answer that was lost has not told when; the next one does."""
-    user, told = call.request.user_id, named.delete_time.SerializeToString()
+    user, told = call.request.user_id, stamp(books, named.delete_time).SerializeToString()
     if books.lives(user):
         reason = _hindrance(books, call.request)
         if reason:

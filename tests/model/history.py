@@ -60,7 +60,7 @@ def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event
     Raises `InexplicableError`.
     """
     _check_names(books, events, places)
-    _check_order(events, places)
+    _check_order(books, events, places)
     gone = dict[str, float]()
     for event in events:
         if event.call.rpc == "DeleteUser" and not event.outcome.reason:
@@ -83,11 +83,13 @@ def _check_names(books: Books, events: Sequence[Event], places: Places) -> None:
         raise InexplicableError(f"these movements are there, and nobody asked for them: {made}")
 
 
-def _check_order(events: Sequence[Event], places: Places) -> None:
+def _check_order(books: Books, events: Sequence[Event], places: Places) -> None:
     """Versions and time don't go in a circle: the plainest of all faults, in the plainest words."""
     began, ended = dict[str, float](), dict[str, float]()
     for event in events:
         for name in event.movements:
+            if books.get("movement", name) is not None:  # it was there before, and is named again
+                continue
             began[name] = min(event.begin, began.get(name, event.begin))
             ended[name] = min(event.end, ended.get(name, event.end))
     order = graphlib.TopologicalSorter[str](
@@ -100,7 +102,12 @@ def _check_order(events: Sequence[Event], places: Places) -> None:
     try:
         order.prepare()
     except graphlib.CycleError as error:
-        raise InexplicableError(f"these movements come each before the next one: {error.args[1]}") from None
+        told = "\n".join(
+            f"{event.call} from {event.begin:.3f} to {event.end:.3f}: {event.outcome.told(event.call)}"
+            for event in events
+            if event.movements & set(error.args[1])
+        )
+        raise InexplicableError(f"these movements come each before the next one: {error.args[1]}\n{told}") from None
 
 
 @dataclass

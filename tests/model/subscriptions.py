@@ -1,53 +1,93 @@
-"""Subscriptions: what is paid once, and who is premium. No program lasts until a renewal."""
+"""Subscriptions: what is paid once, and who is premium.
+
+While a test's clock stands still the books know every time. While it runs no program lasts until a period's end, and
+when a refund ended one is what the next answer tells.
+"""
 
 from __future__ import annotations
 
-import calendar
-import datetime
 from typing import Final, NamedTuple
 
 from banter.v1 import wallet_pb2
 from google.protobuf.message import Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from banter_grpc import money
 from tests.model.books import Books, Leg
 from tests.model.calls import Call, Operation, Outcome, Seen, moved, once
 from tests.model.choices import Choose
 from tests.model.requests import NOBODY, no_other, promised, reused
+from tests.model.times import DAY, later, now, stamp, timestamp
 
 PLANS: Final = {"monthly": (299, 1), "quarterly": (799, 3), "yearly": (2499, 12)}
 """Coins and months."""
 
 
+class _Period(NamedTuple):
+    """What was paid at once: period `number` of those that are counted from the anchor."""
+
+    charge: str
+    anchor: int
+    months: int
+    number: int
+    end: int | None
+    """None if a refund ended it at a time that nobody has told."""
+    refunded: bool = False
+
+    @classmethod
+    def of(cls, charge: str, anchor: int, months: int, number: int) -> _Period:
+        return cls(charge, anchor, months, number, later(anchor, months * (number + 1)))
+
+    @property
+    def start(self) -> int:
+        return later(self.anchor, self.months * self.number)
+
+    @property
+    def shown(self) -> wallet_pb2.SubscriptionPeriod:
+        period = wallet_pb2.SubscriptionPeriod(number=self.number, start_time=timestamp(self.start))
+        period.end_time.CopyFrom(timestamp(self.end or 0))
+        return period
+
+
 class _Known(NamedTuple):
-    """A user's last subscription; times are serialised, `ended` and `cancelled` empty while nobody has told them."""
+    """A user's last subscription; the last of his periods is one of it."""
 
     id: str
     plan: str
-    charge: str
-    start: bytes
-    end: bytes
-    runs: bool = True
+    create: int
     renews: bool = True
-    cancelled: bytes = b""
+    tried: bool = False
+    """Whether a renewal found that it can't be charged."""
+    cancelled: int | None = None
+
+
+class _State(NamedTuple):
+    """All that the books know of somebody who ever subscribed: there is a period for each subscription."""
+
+    known: _Known
+    periods: tuple[_Period, ...]
 
     @property
-    def period(self) -> wallet_pb2.SubscriptionPeriod:
-        return wallet_pb2.SubscriptionPeriod(start_time=_time(self.start), end_time=_time(self.end))
+    def last(self) -> _Period:
+        return self.periods[-1]
+
+    def runs(self, at: int | None) -> bool:
+        return not _is_over(self.last, at)
+
+    def renews(self, at: int | None) -> bool:
+        """Renewal that was tried in vain ends with what is paid."""
+        return self.known.renews and (self.runs(at) or not self.known.tried)
 
 
-def _time(data: bytes) -> Timestamp:
-    return Timestamp.FromString(data)
+def _is_over(period: _Period, at: int | None) -> bool:
+    return period.refunded if at is None else at >= (period.end or 0)
 
 
-def _later(time: Timestamp, months: int) -> Timestamp:
-    """So many months later, in UTC: on the last day of a month that has no such day."""
-    at = time.ToDatetime(datetime.UTC)
-    year, month = divmod(at.year * 12 + at.month - 1 + months, 12)
-    day = min(at.day, calendar.monthrange(year, month + 1)[1])
-    later = Timestamp()
-    later.FromDatetime(at.replace(year=year, month=month + 1, day=day))
-    return later
+def _state(books: Books, user: str) -> _State | None:
+    return books.get("subscription", user)
+
+
+def _put(books: Books, user: str, state: _State, **changes: object) -> None:
+    books.put(state._replace(known=state.known._replace(**changes)), "subscription", user)
 
 
 def _draw_subscribe(choose: Choose, seen: Seen) -> Call | None:
@@ -61,36 +101,87 @@ def _subscribe(books: Books, call: Call, named: Message) -> Outcome:
 
 
 def _decide(books: Books, user: str, plan: str, named: Message) -> Outcome:
-    known: _Known | None = books.get("subscription", user)
+    state = _state(books, user)
     if not books.lives(user):
         return Outcome.refused("CALLER_INACTIVE")
     if plan not in PLANS:
         return Outcome.refused("PLAN_INACTIVE" if plan == "retired_by_tests" else "PLAN_NOT_FOUND")
-    if known is not None and known.runs:
-        if known.renews or known.plan != plan:
+    if state is not None and state.runs(now(books)):
+        if state.known.renews or state.known.plan != plan:
             return Outcome.refused("SUBSCRIPTION_RUNNING")
-        books.put(known._replace(renews=True, cancelled=b""), "subscription", user)
-        return Outcome.of(wallet_pb2.SubscribeResponse(subscription_id=known.id, period=known.period))
-    coins, months = PLANS[plan]
-    if books.wallet(user, "coins").available < coins:
+        _put(books, user, state, renews=True, tried=False, cancelled=None)
+        return Outcome.of(wallet_pb2.SubscribeResponse(subscription_id=state.known.id, period=state.last.shown))
+    if books.wallet(user, "coins").available < PLANS[plan][0]:
         return Outcome.refused("COINS_INSUFFICIENT")
     name, subject = named.transaction, named.subscription_id
+    start = stamp(books, name.create_time).ToMicroseconds()
+    new = _State(_Known(subject, plan, start), state.periods if state else ())
+    movement = _charge(books, user, new, name, anchor=start, number=0)
+    period = _periods(books, user)[-1].shown
+    return Outcome.of(wallet_pb2.SubscribeResponse(subscription_id=subject, period=period, transaction=movement))
+
+
+def _periods(books: Books, user: str) -> tuple[_Period, ...]:
+    state = _state(books, user)
+    return state.periods if state else ()
+
+
+def _charge(
+    books: Books, user: str, state: _State, name: wallet_pb2.Transaction, *, anchor: int, number: int
+) -> wallet_pb2.Transaction:
+    """Another period at the end of the chain, and how its charge is shown."""
+    coins, months = PLANS[state.known.plan]
     legs = [Leg(user, "coins", -coins), Leg(user, "platform_revenue", coins)]
-    books.post(name.transaction_id, "subscription", user, *legs, subject=subject)
-    start = name.create_time
-    new = _Known(
-        subject, plan, name.transaction_id, start.SerializeToString(), _later(start, months).SerializeToString()
-    )
-    books.put(new, "subscription", user)
-    movement = moved(books, name, "subscription", user, "coins", -coins, subject)
-    return Outcome.of(wallet_pb2.SubscribeResponse(subscription_id=subject, period=new.period, transaction=movement))
+    books.post(name.transaction_id, "subscription", user, *legs, subject=state.known.id)
+    period = _Period.of(name.transaction_id, anchor, months, number)
+    _put(books, user, _State(state.known, (*state.periods, period)), tried=False)
+    return moved(books, name, "subscription", user, "coins", -coins, state.known.id)
+
+
+def renew(books: Books, user: str) -> wallet_pb2.Transaction | None:
+    """What a run of the job does to one user, at a time that the books know: how its charge is shown, if it charges."""
+    state, at = _state(books, user), now(books)
+    assert at is not None, "the books know only what is due while the clock stands still"
+    if state is None or not state.known.renews or (end := state.last.end) is None or end > at + DAY:
+        return None
+    enough = books.lives(user) and books.wallet(user, "coins").available >= PLANS[state.known.plan][0]
+    if not enough or not state.renews(at):
+        _put(books, user, state, renews=end > at, tried=True)
+        return None
+    goes_on = end > at and not state.last.refunded
+    anchor, number = (state.last.anchor, state.last.number + 1) if goes_on else (max(end, at), 0)
+    charge = money.transaction_id("subscription", user, str(len(state.periods) + 1))
+    name = wallet_pb2.Transaction(transaction_id=charge)
+    return _charge(books, user, state, name, anchor=anchor, number=number)
+
+
+def moments(seen: Seen) -> list[int]:
+    """Times to come at which something may change, and those just before them."""
+    ends = {period.end_time.ToMicroseconds() for period in seen.named.get("SubscriptionPeriod", [])}
+    near = sorted(end for end in ends if end > seen.now)[:2]
+    return [
+        at
+        for end in near
+        for at in (end - DAY - 1, end - DAY, end - DAY // 2, end - 1, end, end + DAY, end + 40 * DAY)
+        if at > seen.now
+    ]
 
 
 def end_period(books: Books, user: str, charge: str) -> None:
-    """The whole of what a transaction charged is refunded: the period ends at once, and nothing renews."""
-    known: _Known | None = books.get("subscription", user)
-    if known is not None and known.charge == charge:
-        books.put(known._replace(runs=False, renews=False, end=b""), "subscription", user)
+    """All that a transaction charged is refunded: its period ends at once, or never begins, and nothing renews.
+
+    What comes after it and was refunded before ends no later.
+    """
+    state, at = _state(books, user), now(books)
+    place = next((i for i, period in enumerate(state.periods) if period.charge == charge), None) if state else None
+    if state is None or place is None or state.periods[place].refunded or _is_over(state.periods[place], at):
+        return
+    periods = list(state.periods)
+    for i, period in enumerate(periods):
+        if i == place or (i > place and period.refunded):
+            before = periods[i - 1].end if i else period.anchor
+            periods[i] = period._replace(end=None if at is None else max(at, before or 0), refunded=True)
+    _put(books, user, _State(state.known, tuple(periods)), renews=False, cancelled=state.known.cancelled or at)
 
 
 def _draw_cancel(choose: Choose, seen: Seen) -> Call | None:
@@ -98,36 +189,42 @@ def _draw_cancel(choose: Choose, seen: Seen) -> Call | None:
 
 
 def _cancel_subscription(books: Books, call: Call, named: Message) -> Outcome:
-    known: _Known | None = books.get("subscription", call.actor)
-    if known is None or not known.runs:
+    """One that runs, or that is to be renewed although it is over."""
+    state = _state(books, call.actor)
+    if state is None or not (state.runs(now(books)) or state.renews(now(books))):
         return Outcome.refused("SUBSCRIPTION_NOT_FOUND")
-    cancelled = known.cancelled or named.subscription.cancel_time.SerializeToString()
-    known = known._replace(renews=False, cancelled=cancelled)
-    books.put(known, "subscription", call.actor)
-    return Outcome.of(wallet_pb2.CancelSubscriptionResponse(subscription=_shown(call.actor, known)))
+    cancelled = state.known.cancelled or stamp(books, named.subscription.cancel_time).ToMicroseconds()
+    _put(books, call.actor, state, renews=False, cancelled=cancelled)
+    return Outcome.of(wallet_pb2.CancelSubscriptionResponse(subscription=_shown(books, call.actor).subscription))
 
 
-def _shown(user: str, known: _Known) -> wallet_pb2.Subscription:
-    """One that runs, or has ended, as it is now."""
+def _shown(books: Books, user: str) -> wallet_pb2.GetSubscriptionResponse:
+    """The last subscription as it is now, with the period that runs, or else the last one."""
+    state, at = books.get("subscription", user), now(books)
+    known, last = state.known, state.last
+    running = [each for each in state.periods if not _is_over(each, at) and (at is None or each.start <= at)]
     shown = wallet_pb2.Subscription(
         user_id=user,
         subscription_id=known.id,
         plan_id=known.plan,
-        status=wallet_pb2.SUBSCRIPTION_STATUS_ENDED,
-        period=known.period,
-        paid_until_time=_time(known.end),
-        auto_renew=known.renews,
-        create_time=_time(known.start),
+        status=f"SUBSCRIPTION_STATUS_{_status(state, at)}",
+        period=(running or [last])[-1].shown,
+        paid_until_time=timestamp(last.end or 0),
+        auto_renew=state.renews(at),
+        create_time=timestamp(known.create),
     )
-    if known.runs:
-        shown.status = wallet_pb2.SUBSCRIPTION_STATUS_CANCELLED
-    if known.renews:
-        shown.status = wallet_pb2.SUBSCRIPTION_STATUS_ACTIVE
+    if shown.auto_renew:
         shown.renewal_coins = PLANS[known.plan][0]
-        shown.renewal_time.FromMicroseconds(_time(known.end).ToMicroseconds() - 24 * 3600 * 10**6)
-    if known.cancelled:
-        shown.cancel_time.CopyFrom(_time(known.cancelled))
-    return shown
+        shown.renewal_time.CopyFrom(timestamp(last.end - DAY))
+    if known.cancelled is not None:
+        shown.cancel_time.CopyFrom(timestamp(known.cancelled))
+    return wallet_pb2.GetSubscriptionResponse(is_premium=bool(running), subscription=shown)
+
+
+def _status(state: _State, at: int | None) -> str:
+    if state.runs(at):
+        return "ACTIVE" if state.renews(at) else "CANCELLED"
+    return "OVERDUE" if state.renews(at) else "ENDED"
 
 
 def _draw_get(choose: Choose, seen: Seen) -> Call | None:
@@ -140,15 +237,14 @@ def _get_subscription(books: Books, call: Call, named: Message) -> Outcome:
     user = call.request.user_id
     if not books.lives(user):
         return Outcome.refused("USER_NOT_FOUND")
-    known: _Known | None = books.get("subscription", user)
-    if known is None:
+    state, told = _state(books, user), named.subscription
+    if state is None:
         return Outcome.of(wallet_pb2.GetSubscriptionResponse())
-    if not known.end:
-        told = named.subscription
-        cancelled = known.cancelled or told.cancel_time.SerializeToString()
-        known = known._replace(end=told.paid_until_time.SerializeToString(), cancelled=cancelled)
-        books.put(known, "subscription", user)
-    return Outcome.of(wallet_pb2.GetSubscriptionResponse(is_premium=known.runs, subscription=_shown(user, known)))
+    if state.last.end is None:
+        last = state.last._replace(end=told.paid_until_time.ToMicroseconds())
+        ended = _State(state.known, (*state.periods[:-1], last))
+        _put(books, user, ended, cancelled=state.known.cancelled or told.cancel_time.ToMicroseconds())
+    return Outcome.of(_shown(books, user))
 
 
 OPERATIONS: Final = (

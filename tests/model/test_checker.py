@@ -85,6 +85,17 @@ def test_what_overlaps_may_have_been_in_any_order() -> None:
     assert story.books.wallet(USER, "coins").available == 130
 
 
+def test_what_was_there_before_is_named_again_at_any_time() -> None:
+    story = Story()
+    story.buys(0, 1, 10, after=110, name="a")
+    story.chain("a")
+    books, again = story.books, story.events[0]
+    story.explained()
+    story.buys(2, 3, 20, after=130, name="b")
+    story.chain("a", "b")
+    explain(books, [story.events[1], again._replace(begin=4, end=5)], story.places)
+
+
 def lost_update(story: Story) -> None:
     story.buys(0, 2, 10, after=110, name="a")
     story.buys(1, 3, 20, after=120, name="b")

@@ -7,22 +7,31 @@ same ones again.
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from tests.model.calls import Call
+from banter_grpc.jobs.subscriptions import renew
+from tests.model.books import Books
+from tests.model.calls import Call, Seen
 from tests.model.choices import by_hypothesis, new_seed, nightly
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
 from tests.model.operations import OPERATIONS, agree
+from tests.model.subscriptions import moments
+from tests.model.subscriptions import renew as renew_in_books
+from tests.model.times import HOUR, timestamp
+from tests.support.clock import run_clock, stop_clock
 from tests.support.harness import Running
+
+STARTS = [datetime.datetime(2031, month, day, 10, tzinfo=datetime.UTC) for month, day in ((1, 31), (3, 15), (12, 1))]
 
 PROFILE = settings(
     max_examples=1000 if nightly() else 12,
@@ -38,6 +47,7 @@ PROFILE = settings(
 class Shop:
     """What a program runs on: the loop that the server runs on is another thread's."""
 
+    market: Running
     client: Client
     owner: psycopg.AsyncConnection
     loop: asyncio.AbstractEventLoop
@@ -45,40 +55,85 @@ class Shop:
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
+    def stop_clock(self, now: int) -> None:
+        stop_clock(self.market.owner_url, str(timestamp(now).ToDatetime()))
+
+    def renew(self) -> None:
+        """One run of the job."""
+        self.run(renew(self.market.server.database))
+
+    def close(self, books: Books) -> None:
+        """What a program leaves is nothing to the next one's job."""
+        people = [user for (user,), _ in books.of("user")]
+        query = "UPDATE subscriptions SET auto_renew = FALSE WHERE user_id = ANY(%s)"
+        self.run(self.owner.execute(query, [people]))
+
 
 @pytest.fixture
 async def shop(market: Running) -> AsyncIterator[Shop]:
     async with await psycopg.AsyncConnection.connect(market.owner_url, autocommit=True) as owner:
-        yield Shop(Client(market.channel, market.service_token()), owner, asyncio.get_running_loop())
+        client = Client(market.channel, market.service_token())
+        yield Shop(market, client, owner, asyncio.get_running_loop())
+    run_clock(market.owner_url)
+
+
+class Money(RuleBasedStateMachine):
+    """A rule for what was asked before, one for the same with another payload, and one for time and what it brings."""
+
+    shop: ClassVar[Shop]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books, self.seen = Books(), Seen()
+
+    def teardown(self) -> None:
+        self.shop.close(self.books)
+
+    @initialize(start=st.sampled_from(STARTS), kind=st.integers(1, 2))
+    def begin(self, start: datetime.datetime, kind: int) -> None:
+        """One or two people of each kind: few meet each other more often."""
+        now = int(start.timestamp()) * 10**6
+        self.shop.stop_clock(now)
+        world = new_world(self.shop.client, self.shop.owner, customers=kind, hosts=kind, admins=kind, now=now)
+        self.books, self.seen = self.shop.run(world)
+
+    @rule(data=st.data(), runs=st.sampled_from([1, 0, 2]))
+    def let_time_pass(self, data: st.DataObject, runs: int) -> None:
+        """To a moment at which something may change, or near it. The job charges all that is due, and then no more."""
+        now = by_hypothesis(data)([self.seen.now + 1, self.seen.now + HOUR, *moments(self.seen)])
+        note(f"it is {timestamp(now).ToJsonString()}, and the job runs {runs} times")
+        self.shop.stop_clock(now)
+        self.books.put(now, "now")
+        self.seen.now = now
+        for _ in range(runs):
+            self.shop.renew()
+            charges = [renew_in_books(self.books, user) for (user,), _ in self.books.of("user")]
+            self.seen.remember(charge for charge in charges if charge)
+            self.shop.run(assert_like(self.shop.owner, self.books))
+
+    @precondition(lambda self: self.seen.sent)
+    @rule(data=st.data())
+    def send_again(self, data: st.DataObject) -> None:
+        self.do(by_hypothesis(data)(self.seen.sent[::-1]))
+
+    @precondition(lambda self: self.seen.sent)
+    @rule(data=st.data())
+    def send_otherwise(self, data: st.DataObject) -> None:
+        choose = by_hypothesis(data)
+        call = choose(self.seen.sent[::-1])
+        self.do(OPERATIONS[call.rpc].alter(choose, self.seen, call))
+
+    def do(self, call: Call | None) -> None:
+        """What comes of a call is what the books say, and so is everything afterwards."""
+        if call is None:
+            return
+        note(repr(call))
+        agree(self.books, self.seen, call, self.shop.run(self.shop.client.settle(call)))
+        self.shop.run(assert_like(self.shop.owner, self.books))
 
 
 def machine(shop: Shop) -> type[RuleBasedStateMachine]:
-    """A machine with a rule for each operation, and two for what was asked before."""
-
-    class Money(RuleBasedStateMachine):
-        def __init__(self) -> None:
-            super().__init__()
-            self.books, self.seen = shop.run(new_world(shop.client, shop.owner))
-
-        @precondition(lambda self: self.seen.sent)
-        @rule(data=st.data())
-        def send_again(self, data: st.DataObject) -> None:
-            self.do(by_hypothesis(data)(self.seen.sent[::-1]))
-
-        @precondition(lambda self: self.seen.sent)
-        @rule(data=st.data())
-        def send_otherwise(self, data: st.DataObject) -> None:
-            choose = by_hypothesis(data)
-            call = choose(self.seen.sent[::-1])
-            self.do(OPERATIONS[call.rpc].alter(choose, self.seen, call))
-
-        def do(self, call: Call | None) -> None:
-            """What comes of a call is what the books say, and so is everything afterwards."""
-            if call is None:
-                return
-            note(repr(call))
-            agree(self.books, self.seen, call, shop.run(shop.client.settle(call)))
-            shop.run(assert_like(shop.owner, self.books))
+    """A machine with a rule for each operation, too."""
 
     def rule_of(rpc: str) -> Callable[[Money, st.DataObject], None]:
         def step(self: Money, data: st.DataObject) -> None:
@@ -87,7 +142,7 @@ def machine(shop: Shop) -> type[RuleBasedStateMachine]:
         step.__name__ = rpc
         return rule(data=st.data())(step)
 
-    return type("Money", (Money,), {rpc: rule_of(rpc) for rpc in OPERATIONS})
+    return type("Money", (Money,), {"shop": shop, **{rpc: rule_of(rpc) for rpc in OPERATIONS}})
 
 
 async def test_any_program_of_money_does_what_the_books_say_and_keeps_every_invariant(shop: Shop) -> None:

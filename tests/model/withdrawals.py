@@ -11,6 +11,7 @@ from tests.model.books import Books, Leg
 from tests.model.calls import Call, Operation, Outcome, Seen, moved, once
 from tests.model.choices import Choose
 from tests.model.requests import NOBODY, amount, no_other, promised, reused
+from tests.model.times import stamp
 
 MINIMUM: Final = 1000
 _APPROVED: Final = wallet_pb2.WITHDRAWAL_STATUS_APPROVED
@@ -58,7 +59,7 @@ def _request_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
             amount=request.amount,
             status=_PENDING,
             payout_details=request.payout_details,
-            create_time=name.create_time,
+            create_time=stamp(books, name.create_time),
         )
         _put(books, shown)
         books.hold(user, "earnings", request.amount)
@@ -92,7 +93,7 @@ def _cancel_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
     shown = known.shown
     if known.status == _PENDING:
         shown.status = _CANCELLED
-        shown.end_time.CopyFrom(named.withdrawal.end_time)
+        shown.end_time.CopyFrom(stamp(books, named.withdrawal.end_time))
         _put(books, shown)
         books.hold(call.actor, "earnings", -shown.amount)
     elif known.status != _CANCELLED:
@@ -122,7 +123,7 @@ def _review_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
     if known.status == _PENDING:
         shown = known.shown
         shown.status, shown.reviewer_id, shown.note = request.status, call.actor, request.note
-        shown.review_time.CopyFrom(named.withdrawal.review_time)
+        shown.review_time.CopyFrom(stamp(books, named.withdrawal.review_time))
         if request.status == _REJECTED:
             shown.end_time.CopyFrom(shown.review_time)
             books.hold(request.user_id, "earnings", -shown.amount)
@@ -172,7 +173,7 @@ def _complete_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
 def _complete(books: Books, shown: wallet_pb2.Withdrawal, request: Message, named: Message) -> Outcome:
     """What was held goes out, at the time at which the withdrawal ends, or is free again."""
     shown.status, shown.payout_reference = request.status, request.payout_reference
-    shown.end_time.CopyFrom(named.withdrawal.end_time)
+    shown.end_time.CopyFrom(stamp(books, named.withdrawal.end_time))
     _put(books, shown)
     user, coins, subject = shown.user_id, shown.amount, shown.withdrawal_id
     if request.status == _FAILED:

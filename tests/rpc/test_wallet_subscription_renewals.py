@@ -15,6 +15,7 @@ from banter_grpc.database.queries import wallet_subscriptions as queries
 from banter_grpc.jobs import subscriptions
 from banter_grpc.jobs.subscriptions import renew
 from tests.conftest import NewDatabase
+from tests.support.clock import stop_clock
 from tests.support.harness import Running, refused, running
 from tests.support.money import credit, wallet_of
 from tests.support.subscriptions import (
@@ -24,7 +25,6 @@ from tests.support.subscriptions import (
     periods_of,
     renewed,
     rich_user,
-    stop_clock,
     subscribe,
     subscriber,
     subscription_of,

@@ -10,14 +10,12 @@ from typing import NamedTuple
 import psycopg
 from banter.v1 import wallet_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
-from psycopg import sql
 
 from banter_grpc.jobs.subscriptions import renew
+from tests.support.clock import Moment
 from tests.support.harness import Running
 from tests.support.money import credit
 
-Moment = str
-"""A time in UTC, such as ``2031-01-31 10:00``."""
 StopClock = Callable[[Moment], None]
 
 
@@ -94,13 +92,3 @@ async def subscriber(banter: Running, clock_at: StopClock, moment: Moment, coins
     clock_at(moment)
     await subscribe(banter, user)
     return user
-
-
-def stop_clock(owner_url: str, moment: Moment) -> None:
-    """clock() says this moment in the database, until it is replaced again."""
-    text = sql.Literal(f"{moment}+00").as_string()
-    with psycopg.connect(owner_url, autocommit=True) as connection:
-        connection.execute(
-            "CREATE OR REPLACE FUNCTION clock() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE"
-            f" AS $$ SELECT {text}::timestamptz $$".encode()
-        )
