@@ -74,7 +74,7 @@ CHECKS: Final = (
         ("id",),
         ("-infinity", FIRST_ID),
         queries.verify_transactions,
-        "a transaction's entries are all there, and sum to 0",
+        "a transaction's entries are all there and sum to 0, and what it is for is there",
     ),
     Check(
         "earnings",
@@ -107,14 +107,6 @@ CHECKS: Final = (
         ("",),
         queries.verify_held_earnings,
         "what is held of earnings is what open withdrawals come to",
-    ),
-    Check(
-        "causes",
-        "transactions",
-        ("id",),
-        ("-infinity", FIRST_ID),
-        queries.verify_causes,
-        "a subscription, refund, bonus or withdrawal that moved coins is there, with as many",
     ),
 )
 """All checks, in the order in which they are made. A table that money depends on has one here."""

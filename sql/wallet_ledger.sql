@@ -351,10 +351,10 @@ FROM (
 LEFT JOIN wrong ON TRUE;
 
 -- name: verify_transactions :many
--- A transaction's entries are there and sum to 0, its total is what they move, and its payment or its earnings are there
--- where it has any.
+-- A transaction's entries are there and sum to 0, its total is what they move; its payment and its earnings are there where
+-- it has any, and the subscription period, refund, bonus or withdrawal that it is for, with as many coins.
 -- row: finding
--- index: transactions_user_id_create_time_idx, entries_transaction_id_idx, payments_transaction_id_key, earnings_transaction_id_idx
+-- index: transactions_user_id_create_time_idx, entries_transaction_id_idx, payments_transaction_id_key, earnings_transaction_id_idx, subscription_periods_transaction_id_key, refunds_transaction_id_key, host_bonuses_transaction_id_key, withdrawals_transaction_id_key
 -- not null: rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
@@ -401,6 +401,26 @@ wrong AS (
         WHERE earnings.transaction_id = piece.id
     ) AS gained ON TRUE
     INNER JOIN LATERAL (
+        SELECT sum(own.coins) AS coins
+        FROM (
+            SELECT subscription_periods.coins
+            FROM subscription_periods
+            WHERE piece.kind = 'subscription' AND subscription_periods.transaction_id = piece.id
+            UNION ALL
+            SELECT refunds.after - refunds.before
+            FROM refunds
+            WHERE piece.kind = 'refund' AND refunds.transaction_id = piece.id
+            UNION ALL
+            SELECT host_bonuses.coins
+            FROM host_bonuses
+            WHERE piece.kind = 'bonus' AND host_bonuses.transaction_id = piece.id
+            UNION ALL
+            SELECT withdrawals.amount
+            FROM withdrawals
+            WHERE piece.kind = 'withdrawal' AND withdrawals.transaction_id = piece.id
+        ) AS own (coins)
+    ) AS caused ON TRUE
+    INNER JOIN LATERAL (
         VALUES
         ('user_id', users.id::text, piece.user_id::text),
         (
@@ -428,6 +448,11 @@ wrong AS (
             'number of its earnings',
             CASE WHEN piece.kind IN ('call_charge', 'gift', 'bonus') THEN legs.earned ELSE 0 END::text,
             gained.earnings::text
+        ),
+        (
+            'amount of its ' || piece.kind,
+            CASE WHEN piece.kind IN ('subscription', 'refund', 'bonus', 'withdrawal') THEN piece.total::text END,
+            caused.coins::text
         )
     ) AS looked (field, expected, found) ON looked.expected IS DISTINCT FROM looked.found
 )
@@ -685,66 +710,6 @@ FROM (
         (SELECT count(*) FROM piece) AS rows_seen
 ) AS reached
 LEFT JOIN wrong ON TRUE;
-
--- name: verify_causes :many
--- A transaction of a kind that has a row of its own has it, and it comes to as many coins.
--- row: finding
--- index: transactions_user_id_create_time_idx, subscription_periods_transaction_id_key, refunds_transaction_id_key, host_bonuses_transaction_id_key, withdrawals_transaction_id_key
--- not null: rows_seen
--- way: own
-WITH piece AS MATERIALIZED (
-    SELECT
-        id,
-        kind,
-        user_id,
-        total,
-        create_time
-    FROM transactions
-    WHERE
-        (user_id, create_time, id)
-        > (($after::text[])[1]::uuid, ($after::text[])[2]::timestamptz, ($after::text[])[3]::uuid)
-        AND user_id <= $until::uuid
-    ORDER BY user_id, create_time, id
-    LIMIT $most::bigint
-),
-
-wrong AS (
-    SELECT
-        ARRAY[piece.id::text] AS row_key,
-        'total' AS field,
-        CASE piece.kind
-            WHEN 'subscription' THEN subscription_periods.coins
-            WHEN 'refund' THEN refunds.after - refunds.before
-            WHEN 'bonus' THEN host_bonuses.coins
-            ELSE withdrawals.amount
-        END AS expected,
-        piece.total AS found
-    FROM piece
-    LEFT JOIN subscription_periods ON piece.id = subscription_periods.transaction_id
-    LEFT JOIN refunds ON piece.id = refunds.transaction_id
-    LEFT JOIN host_bonuses ON piece.id = host_bonuses.transaction_id
-    LEFT JOIN withdrawals ON piece.id = withdrawals.transaction_id
-    WHERE piece.kind IN ('subscription', 'refund', 'bonus', 'withdrawal')
-)
-
-SELECT
-    reached.row_key AS reached,
-    reached.rows_seen,
-    wrong.row_key,
-    wrong.field,
-    wrong.expected::text AS expected,
-    wrong.found::text AS found
-FROM (
-    SELECT
-        (
-            SELECT ARRAY[user_id::text, to_json(create_time) #>> '{}', id::text]
-            FROM piece
-            ORDER BY user_id DESC, create_time DESC, id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
-) AS reached
-LEFT JOIN wrong ON wrong.expected IS DISTINCT FROM wrong.found;
 
 -- name: list_heads :many
 -- The last entry of each wallet that has one, in the order of the wallets: those behind the key `after`.

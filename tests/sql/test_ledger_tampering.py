@@ -5,7 +5,21 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from tests.support.ledger import CALL, CALLER, GIFT, HOST, IDLE, PURCHASE, discrepancies, fake
+from tests.support.ledger import (
+    BONUS,
+    CALL,
+    CALLER,
+    GIFT,
+    HOST,
+    IDLE,
+    OTHER_MOVES,
+    PAYOUT,
+    PURCHASE,
+    REFUND,
+    SUBSCRIPTION,
+    discrepancies,
+    fake,
+)
 
 TABLES = ("entries", "transactions", "wallets", "earnings", "payments")
 _COINS = f"entries WHERE user_id = '{CALLER}' AND account = 'coins' AND version = 2"
@@ -90,11 +104,20 @@ ROWS = {
 }
 """What somebody does to whole rows."""
 
+CAUSES = {
+    "subscription": ("subscription_periods", SUBSCRIPTION, "coins", 299),
+    "refund": ("refunds", REFUND, "after", 100),
+    "bonus": ("host_bonuses", BONUS, "coins", 200),
+    "withdrawal": ("withdrawals", PAYOUT, "amount", 50),
+}
+"""By kind of transaction: the table of what it is for, the one that the test has, the column of its coins, how many."""
+
 CONSTRAINTS = """
 ALTER TABLE wallets DROP CONSTRAINT wallets_kind_check, DROP CONSTRAINT wallets_pkey;
 ALTER TABLE entries DROP CONSTRAINT entries_pkey, DROP CONSTRAINT entries_version_key CASCADE,
     DROP CONSTRAINT entries_balance_after_key CASCADE;
 ALTER TABLE earnings DROP CONSTRAINT earnings_pkey CASCADE;
+ALTER TABLE host_bonuses DROP CONSTRAINT host_bonuses_transaction_id_key;
 """
 """What is in the way of some of it."""
 
@@ -139,6 +162,27 @@ def test_an_edited_field_is_found(unguarded: psycopg.Connection, column: str, ro
 def test_a_row_that_went_or_came_or_took_anothers_place_is_found(unguarded: psycopg.Connection, statement: str) -> None:
     fake(unguarded, statement)
     assert discrepancies(unguarded) != []
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+def test_what_a_transaction_is_for_is_missed_when_it_is_gone_or_has_other_coins(
+    unguarded: psycopg.Connection, kind: str
+) -> None:
+    table, transaction, column, coins = CAUSES[kind]
+    fake(unguarded, OTHER_MOVES)
+    assert discrepancies(unguarded) == []
+    said = f"transactions where id = '{transaction}': amount of its {kind} is {{}}, and should be {coins}"
+    fake(unguarded, f"UPDATE {table} SET {column} = {column} + 1 WHERE transaction_id = '{transaction}'")
+    assert [str(found) for found in discrepancies(unguarded)] == [said.format(coins + 1)]
+    fake(unguarded, f"DELETE FROM {table} WHERE transaction_id = '{transaction}'")
+    assert [str(found) for found in discrepancies(unguarded)] == [said.format("nothing")]
+
+
+def test_two_bonuses_of_one_transaction_are_found(unguarded: psycopg.Connection) -> None:
+    fake(unguarded, OTHER_MOVES)
+    fake(unguarded, f"INSERT INTO host_bonuses VALUES ('{HOST}', 'other', '2026-01', 200, '{BONUS}', clock())")
+    (found,) = discrepancies(unguarded)
+    assert (found.field, found.expected, found.found) == ("amount of its bonus", "200", "400")
 
 
 def test_a_discrepancy_names_the_row_and_says_what_it_should_be(unguarded: psycopg.Connection) -> None:

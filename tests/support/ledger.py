@@ -18,6 +18,10 @@ IDLE = "00000000-0000-7000-8000-0000000000c1"
 PURCHASE = "00000000-0000-5000-8000-000000000001"
 CALL = "00000000-0000-5000-8000-000000000002"
 GIFT = "00000000-0000-5000-8000-000000000003"
+SUBSCRIPTION = "00000000-0000-5000-8000-000000000004"
+REFUND = "00000000-0000-5000-8000-000000000005"
+BONUS = "00000000-0000-5000-8000-000000000006"
+PAYOUT = "00000000-0000-5000-8000-000000000007"
 
 USERS = f"""
 INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)
@@ -36,6 +40,25 @@ SELECT post('{GIFT}', 'gift', '{CALLER}', NULL, '{CALLER}', ARRAY[
     ('{CALLER}', 'coins', -10, 0)::leg, ('{HOST}', 'earnings', 6, 0)::leg, ('{HOST}', 'platform_revenue', 4, 0)::leg]);
 """
 """A purchase, a call and a gift: three entries of the caller's coins, two of the host's earnings, five others."""
+OTHER_MOVES = f"""
+SELECT post('{SUBSCRIPTION}', 'subscription', '{CALLER}', NULL, '{CALLER}', ARRAY[
+    ('{CALLER}', 'coins', -299, 0)::leg, ('{CALLER}', 'platform_revenue', 299, 0)::leg]);
+INSERT INTO subscription_periods (
+    user_id, place, subscription_id, plan_id, coins, transaction_id, anchor, months, number, end_time)
+VALUES ('{CALLER}', 1, gen_random_uuid(), 'monthly', 299, '{SUBSCRIPTION}', '2026-01-01Z', 1, 0, '2026-02-01Z');
+SELECT post('{REFUND}', 'refund', '{CALLER}', '{SUBSCRIPTION}', '{IDLE}', ARRAY[
+    ('{CALLER}', 'coins', 100, 0)::leg, ('{CALLER}', 'platform_revenue', -100, 0)::leg]);
+INSERT INTO refunds (original_id, before, after, user_id, taken_back, transaction_id)
+VALUES ('{SUBSCRIPTION}', 0, 100, '{CALLER}', 0, '{REFUND}');
+SELECT post('{BONUS}', 'bonus', '{HOST}', NULL, '{IDLE}', ARRAY[
+    ('{HOST}', 'earnings', 200, 0)::leg, ('{HOST}', 'promotions', -200, 0)::leg]);
+INSERT INTO host_bonuses VALUES ('{HOST}', 'welcome', '2026-01', 200, '{BONUS}', clock());
+SELECT post('{PAYOUT}', 'withdrawal', '{HOST}', NULL, '{IDLE}', ARRAY[
+    ('{HOST}', 'earnings', -50, 0)::leg, ('{HOST}', 'payouts', 50, 0)::leg]);
+INSERT INTO withdrawals
+VALUES ('{HOST}', gen_random_uuid(), 50, 'paid', clock(), '{IDLE}', clock(), '{IDLE}', clock(), '{PAYOUT}');
+"""
+"""One transaction of each kind that has a row of its own beside it, to be made by `fake`."""
 
 
 class OneConnection:

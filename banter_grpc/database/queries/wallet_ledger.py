@@ -17,7 +17,7 @@ from banter_grpc.database.statement import Statement, Step, Way, all_rows, first
 
 class Finding(NamedTuple):
     """A row of verify_owners, verify_wallets, verify_chains, verify_hashes, verify_transactions, verify_earnings,
-    verify_payments, verify_held_coins, verify_held_earnings and verify_causes.
+    verify_payments, verify_held_coins and verify_held_earnings.
     """
 
     reached: list[str] | None
@@ -494,6 +494,26 @@ wrong AS (
         WHERE earnings.transaction_id = piece.id
     ) AS gained ON TRUE
     INNER JOIN LATERAL (
+        SELECT sum(own.coins) AS coins
+        FROM (
+            SELECT subscription_periods.coins
+            FROM subscription_periods
+            WHERE piece.kind = 'subscription' AND subscription_periods.transaction_id = piece.id
+            UNION ALL
+            SELECT refunds.after - refunds.before
+            FROM refunds
+            WHERE piece.kind = 'refund' AND refunds.transaction_id = piece.id
+            UNION ALL
+            SELECT host_bonuses.coins
+            FROM host_bonuses
+            WHERE piece.kind = 'bonus' AND host_bonuses.transaction_id = piece.id
+            UNION ALL
+            SELECT withdrawals.amount
+            FROM withdrawals
+            WHERE piece.kind = 'withdrawal' AND withdrawals.transaction_id = piece.id
+        ) AS own (coins)
+    ) AS caused ON TRUE
+    INNER JOIN LATERAL (
         VALUES
         ('user_id', users.id::text, piece.user_id::text),
         (
@@ -521,6 +541,11 @@ wrong AS (
             'number of its earnings',
             CASE WHEN piece.kind IN ('call_charge', 'gift', 'bonus') THEN legs.earned ELSE 0 END::text,
             gained.earnings::text
+        ),
+        (
+            'amount of its ' || piece.kind,
+            CASE WHEN piece.kind IN ('subscription', 'refund', 'bonus', 'withdrawal') THEN piece.total::text END,
+            caused.coins::text
         )
     ) AS looked (field, expected, found) ON looked.expected IS DISTINCT FROM looked.found
 )
@@ -553,8 +578,9 @@ LEFT JOIN wrong ON TRUE
 
 
 def verify_transactions(*, after: Sequence[str], until: str, most: int) -> Step[list[Finding]]:
-    """A transaction's entries are there and sum to 0, its total is what they move, and its payment or its earnings
-    are there where it has any.
+    """A transaction's entries are there and sum to 0, its total is what they move; its payment and its earnings are
+    there where it has any, and the subscription period, refund, bonus or withdrawal that it is for, with as many
+    coins.
     """
     return Step(VERIFY_TRANSACTIONS, (list(after), until, most))
 
@@ -832,76 +858,6 @@ LEFT JOIN wrong ON TRUE
 def verify_held_earnings(*, after: Sequence[str], until: str, most: int) -> Step[list[Finding]]:
     """What is held of a host's earnings is what his open withdrawals come to."""
     return Step(VERIFY_HELD_EARNINGS, (list(after), until, most))
-
-
-VERIFY_CAUSES: Final[Statement[list[Finding]]] = Statement(
-    name="verify_causes",
-    sql="""-- verify_causes
-WITH piece AS MATERIALIZED (
-    SELECT
-        id,
-        kind,
-        user_id,
-        total,
-        create_time
-    FROM transactions
-    WHERE
-        (user_id, create_time, id)
-        > (($1::text[])[1]::uuid, ($1::text[])[2]::timestamptz, ($1::text[])[3]::uuid)
-        AND user_id <= $2::uuid
-    ORDER BY user_id, create_time, id
-    LIMIT $3::bigint
-),
-
-wrong AS (
-    SELECT
-        ARRAY[piece.id::text] AS row_key,
-        'total' AS field,
-        CASE piece.kind
-            WHEN 'subscription' THEN subscription_periods.coins
-            WHEN 'refund' THEN refunds.after - refunds.before
-            WHEN 'bonus' THEN host_bonuses.coins
-            ELSE withdrawals.amount
-        END AS expected,
-        piece.total AS found
-    FROM piece
-    LEFT JOIN subscription_periods ON piece.id = subscription_periods.transaction_id
-    LEFT JOIN refunds ON piece.id = refunds.transaction_id
-    LEFT JOIN host_bonuses ON piece.id = host_bonuses.transaction_id
-    LEFT JOIN withdrawals ON piece.id = withdrawals.transaction_id
-    WHERE piece.kind IN ('subscription', 'refund', 'bonus', 'withdrawal')
-)
-
-SELECT
-    reached.row_key AS reached,
-    reached.rows_seen,
-    wrong.row_key,
-    wrong.field,
-    wrong.expected::text AS expected,
-    wrong.found::text AS found
-FROM (
-    SELECT
-        (
-            SELECT ARRAY[user_id::text, to_json(create_time) #>> '{}', id::text]
-            FROM piece
-            ORDER BY user_id DESC, create_time DESC, id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
-) AS reached
-LEFT JOIN wrong ON wrong.expected IS DISTINCT FROM wrong.found
-""",
-    row=Finding._make,
-    answer=all_rows,
-    way=Way.OWN,
-    writes=False,
-    repeatable=True,
-)
-
-
-def verify_causes(*, after: Sequence[str], until: str, most: int) -> Step[list[Finding]]:
-    """A transaction of a kind that has a row of its own has it, and it comes to as many coins."""
-    return Step(VERIFY_CAUSES, (list(after), until, most))
 
 
 LIST_HEADS: Final[Statement[list[ListHeadsRow]]] = Statement(
