@@ -50,7 +50,7 @@ CHECKS: Final = (
         ("user_id", "kind"),
         ("",),
         queries.verify_wallets,
-        "a wallet says what its last entry says",
+        "a wallet says what its last entry says, and holds what open withdrawals come to",
     ),
     Check(
         "chains",
@@ -91,22 +91,6 @@ CHECKS: Final = (
         ("", ""),
         queries.verify_payments,
         "what a payment credited is what its transaction says",
-    ),
-    Check(
-        "held coins",
-        "wallets",
-        ("user_id", "kind"),
-        ("",),
-        queries.verify_held_coins,
-        "coins are held by live calls, and by nothing else",
-    ),
-    Check(
-        "held earnings",
-        "wallets",
-        ("user_id", "kind"),
-        ("",),
-        queries.verify_held_earnings,
-        "what is held of earnings is what open withdrawals come to",
     ),
 )
 """All checks, in the order in which they are made. A table that money depends on has one here."""

@@ -152,7 +152,7 @@ def _bar() -> Generator[_Shown]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console = Console(stderr=True, soft_wrap=True, highlight=False)  # a row's name is to be copied in one piece
     with Bars(*columns, console=console, redirect_stdout=sys.stdout.isatty(), transient=True) as bars:
 

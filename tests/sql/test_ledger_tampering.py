@@ -28,6 +28,7 @@ _REVENUE = f"entries WHERE user_id = '{HOST}' AND account = 'platform_revenue' A
 _EARNED = f"earnings WHERE transaction_id = '{CALL}'"
 _PAID = "payments WHERE payment_id = 'payment-1'"
 _WALLET = f"wallets WHERE user_id = '{CALLER}' AND kind = 'coins'"
+_HELD = f"user_id = '{HOST}' AND kind = 'earnings'"
 _CALL = f"transactions WHERE id = '{CALL}'"
 
 EDITS = {
@@ -183,6 +184,25 @@ def test_two_bonuses_of_one_transaction_are_found(unguarded: psycopg.Connection)
     fake(unguarded, f"INSERT INTO host_bonuses VALUES ('{HOST}', 'other', '2026-01', 200, '{BONUS}', clock())")
     (found,) = discrepancies(unguarded)
     assert (found.field, found.expected, found.found) == ("amount of its bonus", "200", "400")
+
+
+@pytest.mark.parametrize(
+    ("statement", "held", "open_amount"),
+    [
+        ("DELETE FROM withdrawals WHERE status = 'pending'", 30, 0),
+        ("UPDATE withdrawals SET amount = 31 WHERE status = 'pending'", 30, 31),
+        ("UPDATE withdrawals SET status = 'cancelled', end_time = clock() WHERE status = 'pending'", 30, 0),
+        (f"INSERT INTO withdrawals VALUES ('{HOST}', gen_random_uuid(), 5, 'pending', clock())", 30, 35),
+        (f"UPDATE wallets SET held = held - 30, available = available + 30 WHERE {_HELD}", 0, 30),
+    ],
+)
+def test_a_hold_that_is_not_what_open_withdrawals_come_to_is_found(
+    unguarded: psycopg.Connection, statement: str, held: int, open_amount: int
+) -> None:
+    fake(unguarded, OTHER_MOVES)
+    fake(unguarded, statement)
+    (found,) = discrepancies(unguarded)
+    assert str(found) == f"wallets where {_HELD}: held is {held}, and should be {open_amount}"
 
 
 def test_a_discrepancy_names_the_row_and_says_what_it_should_be(unguarded: psycopg.Connection) -> None:

@@ -57,8 +57,10 @@ SELECT post('{PAYOUT}', 'withdrawal', '{HOST}', NULL, '{IDLE}', ARRAY[
     ('{HOST}', 'earnings', -50, 0)::leg, ('{HOST}', 'payouts', 50, 0)::leg]);
 INSERT INTO withdrawals
 VALUES ('{HOST}', gen_random_uuid(), 50, 'paid', clock(), '{IDLE}', clock(), '{IDLE}', clock(), '{PAYOUT}');
+INSERT INTO withdrawals VALUES ('{HOST}', gen_random_uuid(), 30, 'pending', clock());
+UPDATE wallets SET available = available - 30, held = 30 WHERE user_id = '{HOST}' AND kind = 'earnings';
 """
-"""One transaction of each kind that has a row of its own beside it, to be made by `fake`."""
+"""One transaction of each kind that has a row of its own beside it, and an open withdrawal; to be made by `fake`."""
 
 
 class OneConnection:
