@@ -139,11 +139,12 @@ async def verify(
         seen, after, full = 0, [first, *check.start], True
         while full:
             findings = await database.run(check.query(after=after, until=until, most=piece))
+            rows = 0
             for finding in findings:
+                after, rows = finding.reached, finding.rows_seen
                 if finding.row_key is not None and finding.field is not None:
                     key = where(check.key, finding.row_key)
                     yield Discrepancy(check.name, check.table, key, finding.field, finding.expected, finding.found)
-            after, rows = findings[0].reached or after, findings[0].rows_seen
             seen, total, full = seen + rows, total + rows, rows == piece
             yield Progress(check.name, seen, max(estimate, seen) if estimate else 0, total)
 

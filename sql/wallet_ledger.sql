@@ -1,14 +1,14 @@
 -- Verification of the ledger. A check walks a table in pieces of at most `most` rows, in the order of their keys: those
 -- behind the key `after`, of users up to `until`. A piece is one statement, and so one snapshot: what is under way at
--- that moment is all there, or not at all. Each row of the answer says how far the piece reached (nowhere: it is empty)
--- and how many rows it has; a row with a key names one that breaks a rule: its field, what it should be, what it is.
--- What constraints enforce is looked at all the same: somebody may have dropped them.
+-- that moment is all there, or not at all. Each row of the answer says how far the piece reached and how many rows it
+-- has; a row with a key names one that breaks a rule: its field, what it should be, what it is. Of an empty piece
+-- there is none. What constraints enforce is looked at all the same: somebody may have dropped them.
 
 -- name: verify_owners :many
 -- Everybody has one wallet of each kind.
 -- row: finding
 -- index: users_pkey, wallets_pkey
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT id
@@ -51,13 +51,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[id::text, 'seen']
-            FROM piece
-            ORDER BY id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[id::text, 'seen'] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -66,7 +64,7 @@ LEFT JOIN wrong ON TRUE;
 -- only, which there are not yet.
 -- row: finding
 -- index: wallets_pkey, withdrawals_user_id_create_time_idx
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -132,13 +130,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, kind]
-            FROM piece
-            ORDER BY user_id DESC, kind DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, kind] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, kind DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -147,7 +143,7 @@ LEFT JOIN wrong ON TRUE;
 -- of other accounts have neither.
 -- row: finding
 -- index: entries_pkey, transactions_pkey
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -258,13 +254,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, account, transaction_id::text]
-            FROM piece
-            ORDER BY user_id DESC, account DESC, transaction_id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, account, transaction_id::text] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, account DESC, transaction_id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -272,7 +266,7 @@ LEFT JOIN wrong ON TRUE;
 -- The hash of a wallet's entry is that of the entry before it, of its transaction and of all entries of that.
 -- row: finding
 -- index: entries_pkey, entries_transaction_id_idx, transactions_pkey
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -349,13 +343,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, account, transaction_id::text]
-            FROM piece
-            ORDER BY user_id DESC, account DESC, transaction_id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, account, transaction_id::text] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, account DESC, transaction_id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -364,7 +356,7 @@ LEFT JOIN wrong ON TRUE;
 -- it has any, and the subscription period, refund, bonus or withdrawal that it is for, with as many coins.
 -- row: finding
 -- index: transactions_user_id_create_time_idx, entries_transaction_id_idx, payments_transaction_id_key, earnings_transaction_id_idx, subscription_periods_transaction_id_key, refunds_transaction_id_key, host_bonuses_transaction_id_key, withdrawals_transaction_id_key
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -475,13 +467,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, to_json(create_time) #>> '{}', id::text]
-            FROM piece
-            ORDER BY user_id DESC, create_time DESC, id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, to_json(create_time) #>> '{}', id::text] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, create_time DESC, id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -489,7 +479,7 @@ LEFT JOIN wrong ON TRUE;
 -- What a host earned is what the transaction gave him.
 -- row: finding
 -- index: earnings_pkey, transactions_pkey
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -544,13 +534,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, transaction_id::text]
-            FROM piece
-            ORDER BY user_id DESC, transaction_id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, transaction_id::text] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, transaction_id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 
@@ -558,7 +546,7 @@ LEFT JOIN wrong ON TRUE;
 -- What a payment credited is what its transaction says.
 -- row: finding
 -- index: payments_user_id_idx, transactions_pkey
--- not null: rows_seen
+-- not null: reached, rows_seen
 -- way: own
 WITH piece AS MATERIALIZED (
     SELECT
@@ -606,13 +594,11 @@ SELECT
     wrong.found
 FROM (
     SELECT
-        (
-            SELECT ARRAY[user_id::text, provider, payment_id]
-            FROM piece
-            ORDER BY user_id DESC, provider DESC, payment_id DESC
-            LIMIT 1
-        ) AS row_key,
-        (SELECT count(*) FROM piece) AS rows_seen
+        ARRAY[user_id::text, provider, payment_id] AS row_key,
+        count(*) OVER () AS rows_seen
+    FROM piece
+    ORDER BY user_id DESC, provider DESC, payment_id DESC
+    LIMIT 1
 ) AS reached
 LEFT JOIN wrong ON TRUE;
 

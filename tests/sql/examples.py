@@ -269,7 +269,6 @@ CALLS: Final[list[Step[object]]] = [
         send_key=None, ids=[_DELETED], user_ids=[_FULL], types=["test.ping"], titles=["Hello"], bodies=[""], data=["{}"]
     ),
     *[check.query(after=[_FULL, *check.start], until=_GREATEST, most=2) for check in CHECKS],
-    *[check.query(after=[_GREATEST, *check.start], until=_GREATEST, most=2) for check in CHECKS],
     wallet_ledger.list_heads(after=[_FULL, ""], most=2),
     wallet_ledger.verify_heads(
         user_ids=[_FULL, _BARE], accounts=["coins", "coins"], versions=[1, 99], digests=["00", "00"]
