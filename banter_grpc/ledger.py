@@ -38,60 +38,16 @@ class Check(NamedTuple):
     start: tuple[str, ...]
     """What comes before all keys of a user, behind his id."""
     query: Query
-    rule: str
-    """What it makes sure of, for people."""
 
 
 CHECKS: Final = (
-    Check("owners", "users", ("id",), ("",), queries.verify_owners, "everybody has one wallet of each kind"),
-    Check(
-        "wallets",
-        "wallets",
-        ("user_id", "kind"),
-        ("",),
-        queries.verify_wallets,
-        "a wallet says what its last entry says, and holds what open withdrawals come to",
-    ),
-    Check(
-        "chains",
-        "entries",
-        ("user_id", "account", "transaction_id"),
-        ("", FIRST_ID),
-        queries.verify_chains,
-        "a wallet's entries have no gap and no fork, and each goes on from the balance before it",
-    ),
-    Check(
-        "hashes",
-        "entries",
-        ("user_id", "account", "transaction_id"),
-        ("", FIRST_ID),
-        queries.verify_hashes,
-        "an entry's hash is that of all that happened with it, and before it",
-    ),
-    Check(
-        "transactions",
-        "transactions",
-        ("id",),
-        ("-infinity", FIRST_ID),
-        queries.verify_transactions,
-        "a transaction's entries are all there and sum to 0, and what it is for is there",
-    ),
-    Check(
-        "earnings",
-        "earnings",
-        ("user_id", "transaction_id"),
-        (FIRST_ID,),
-        queries.verify_earnings,
-        "what a host earned is what the transaction gave him",
-    ),
-    Check(
-        "payments",
-        "payments",
-        ("provider", "payment_id"),
-        ("", ""),
-        queries.verify_payments,
-        "what a payment credited is what its transaction says",
-    ),
+    Check("owners", "users", ("id",), ("",), queries.verify_owners),
+    Check("wallets", "wallets", ("user_id", "kind"), ("",), queries.verify_wallets),
+    Check("chains", "entries", ("user_id", "account", "transaction_id"), ("", FIRST_ID), queries.verify_chains),
+    Check("hashes", "entries", ("user_id", "account", "transaction_id"), ("", FIRST_ID), queries.verify_hashes),
+    Check("transactions", "transactions", ("id",), ("-infinity", FIRST_ID), queries.verify_transactions),
+    Check("earnings", "earnings", ("user_id", "transaction_id"), (FIRST_ID,), queries.verify_earnings),
+    Check("payments", "payments", ("provider", "payment_id"), ("", ""), queries.verify_payments),
 )
 """All checks, in the order in which they are made. A table that money depends on has one here."""
 
