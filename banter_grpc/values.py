@@ -6,10 +6,11 @@ import datetime
 import uuid
 import zoneinfo
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import phonenumbers
 import uuid_utils
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banter_grpc.errors import user as errors
@@ -24,12 +25,14 @@ E = TypeVar("E", bound=int)
 DEFAULT_COUNTRY_CODE: Final = "+91"
 """What a national spelling of a phone number is read by."""
 
-LAST_MICROS: Final = 253_402_300_799_000_000
-"""Later than every time: the last second of the year 9999. With `LAST_ID` the cursor before the newest row."""
+LAST_MICROS: Final = 253_402_300_800_000_000
+"""Later than every time: the first second of the year 10000."""
 FIRST_MICROS: Final = -62_135_596_800_000_000
 """Earlier than every time: the first second of the year 1."""
 LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
+NEWEST: Final = (LAST_MICROS, LAST_ID)
+"""The cursor before the newest row, of a list by time and id."""
 
 _TIMEZONES = frozenset(zoneinfo.available_timezones())
 _EARLIEST_BIRTH = datetime.date(1900, 1, 1)
@@ -119,8 +122,17 @@ def set_timestamp(field: Timestamp, micros: int) -> None:
     field.nanos = micros % 1_000_000 * 1000
 
 
-def micros_up(time: Timestamp) -> int:
-    """A time of a request as microseconds since 1970-01-01 UTC, rounded up: what the database holds is at or after it,
-    or before it, just as it is of the rounded time.
+def created_within(request: Message) -> tuple[int, int]:
+    """From when until when what a request asks for was made, in microseconds since 1970-01-01 UTC: its
+    `create_time_from` and `create_time_until`, or since ever and for ever.
     """
+    asked: Any = request
+    return (
+        _micros_up(asked.create_time_from) if asked.HasField("create_time_from") else FIRST_MICROS,
+        _micros_up(asked.create_time_until) if asked.HasField("create_time_until") else LAST_MICROS,
+    )
+
+
+def _micros_up(time: Timestamp) -> int:
+    """Rounded up: what the database holds is at or after the time, or before it, just as it is of the rounded one."""
     return time.seconds * 1_000_000 - -time.nanos // 1000

@@ -20,8 +20,6 @@ from banter_grpc.rpc.caller import Caller
 
 _BELOW_STAFF: Final = ("user",)
 _ALL_ROLES: Final = ("user", "moderator", "admin")
-_END: Final = 253_402_300_800_000_000
-"""10000-01-01, in microseconds."""
 
 
 class UserAccountsHandler:
@@ -56,17 +54,15 @@ class UserAccountsHandler:
         self, request: user_pb2.ListUsersRequest, caller: Caller
     ) -> user_pb2.ListUsersResponse:
         """A filter that is not set becomes all the values that there are, so that one statement serves every list."""
-        until = values.micros_up(request.create_time_until) if request.HasField("create_time_until") else _END
-        page = self._pages.open(request, caller.actor_id, (until, values.FIRST_ID))
+        from_time, until_time = values.created_within(request)
+        page = self._pages.open(request, caller.actor_id, (until_time, values.FIRST_ID))
         before_time, before_id = page.cursor
         rows = await self._database.run(
             queries.list_users(
                 roles=ROLE.texts(request.roles),
                 host_statuses=HOST_STATUS.texts(request.host_statuses),
                 states=STATE.texts(request.states),
-                from_time=values.micros_up(request.create_time_from)
-                if request.HasField("create_time_from")
-                else values.FIRST_MICROS,
+                from_time=from_time,
                 before_time=int(before_time),
                 before_id=str(before_id),
                 skip=request.skip,

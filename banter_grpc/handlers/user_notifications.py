@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from banter.v1 import user_pb2
 
 from banter_grpc import structs, values
@@ -11,9 +9,6 @@ from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user_notifications as queries
 from banter_grpc.pages import Page, Pages
 from banter_grpc.rpc.caller import Caller
-
-_NEWEST: Final = (values.LAST_ID,)
-"""The cursor before the first page: no id is as great."""
 
 
 class UserNotificationsHandler:
@@ -49,7 +44,7 @@ class UserNotificationsHandler:
         self, request: user_pb2.ListNotificationsRequest, caller: Caller
     ) -> user_pb2.ListNotificationsResponse:
         """The caller's own, from one index or the other."""
-        page = self._pages.open(request, caller.actor_id, _NEWEST)
+        page = self._pages.open(request, caller.actor_id, (values.LAST_ID,))
         rows, token = page.cut(
             await self._rows(caller.user, page, unread_only=request.unread_only), lambda row: (row.notification_id,)
         )

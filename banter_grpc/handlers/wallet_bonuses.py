@@ -21,7 +21,6 @@ from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
 
 _PERIOD: Final = re.compile(r"(?P<year>[0-9]{4})-(W(?P<week>[0-9]{2})|(?P<month>[0-9]{2})(-(?P<day>[0-9]{2}))?)")
-_NEWEST: Final = (values.LAST_MICROS, values.LAST_ID)
 
 
 class BonusHandler:
@@ -72,7 +71,7 @@ class BonusHandler:
         self, request: wallet_pb2.ListBonusesRequest, caller: Caller
     ) -> wallet_pb2.ListBonusesResponse:
         """A walk down the index of the host's bonuses."""
-        page = self._pages.open(request, caller.actor_id, _NEWEST)
+        page = self._pages.open(request, caller.actor_id, values.NEWEST)
         before_time, before_id = page.cursor
         rows = await self._database.run(
             queries.list_bonuses(

@@ -14,7 +14,6 @@ from banter_grpc.encoding import TRANSACTION_KIND, WALLET_KIND, encode_transacti
 from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
 
-_NEWEST: Final = (values.LAST_MICROS, values.LAST_ID)
 _LAST_VERSION: Final = 2**63 - 1
 _NOTE_READERS: Final = frozenset({int(options_pb2.CALLER_KIND_ADMIN), int(options_pb2.CALLER_KIND_SERVICE)})
 
@@ -50,7 +49,7 @@ class StatementHandler:
         self, request: wallet_pb2.GetTransactionStatsRequest, _caller: Caller
     ) -> wallet_pb2.GetTransactionStatsResponse:
         """One row for each kind, summed by the database."""
-        from_time, until_time = _range(request)
+        from_time, until_time = values.created_within(request)
         rows = await self._database.run(
             queries.get_transaction_stats(
                 user_id=request.user_id,
@@ -75,7 +74,7 @@ class StatementHandler:
         self, request: wallet_pb2.ListEarningsRequest, caller: Caller
     ) -> wallet_pb2.ListEarningsResponse:
         """A walk down the index of the host's earnings, with the refunds of each."""
-        page = self._pages.open(request, caller.actor_id, _NEWEST)
+        page = self._pages.open(request, caller.actor_id, values.NEWEST)
         before_time, before_id = page.cursor
         rows = await self._database.run(
             queries.list_earnings(
@@ -92,7 +91,7 @@ class StatementHandler:
         self, request: wallet_pb2.GetEarningsSummaryRequest, _caller: Caller
     ) -> wallet_pb2.GetEarningsSummaryResponse:
         """One row for each kind, what was taken back subtracted by the database."""
-        from_time, until_time = _range(request)
+        from_time, until_time = values.created_within(request)
         rows = await self._database.run(
             queries.get_earnings_summary(user_id=request.user_id, from_time=from_time, until_time=until_time)
         )
@@ -107,14 +106,6 @@ class StatementHandler:
             for row in rows
         ]
         return wallet_pb2.GetEarningsSummaryResponse(sums=sums, total=_total(sums))
-
-
-def _range(request: wallet_pb2.GetTransactionStatsRequest | wallet_pb2.GetEarningsSummaryRequest) -> tuple[int, int]:
-    """From when until when, in microseconds since 1970."""
-    return (
-        values.micros_up(request.create_time_from) if request.HasField("create_time_from") else values.FIRST_MICROS,
-        values.micros_up(request.create_time_until) if request.HasField("create_time_until") else values.LAST_MICROS,
-    )
 
 
 def _transaction(row: queries.ListTransactionsRow, reads_notes: bool) -> wallet_pb2.Transaction:

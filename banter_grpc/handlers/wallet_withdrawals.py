@@ -21,7 +21,6 @@ from banter_grpc.rpc.caller import Caller
 _STATUS: Final = values.TextEnum(wallet_pb2.WithdrawalStatus)
 _STATUSES: Final = ("pending", "approved", "paid", "rejected", "failed", "cancelled")
 _REVIEWED_AS: Final = {"approved": "approved", "paid": "approved", "failed": "approved", "rejected": "rejected"}
-_NEWEST: Final = (values.LAST_MICROS, values.LAST_ID)
 
 
 class WithdrawalHandler:
@@ -89,7 +88,7 @@ class WithdrawalHandler:
         self, request: wallet_pb2.ListWithdrawalsRequest, caller: Caller
     ) -> wallet_pb2.ListWithdrawalsResponse:
         """A walk down the index of the user's withdrawals, or of everybody's in one status."""
-        page = self._pages.open(request, caller.actor_id, _NEWEST)
+        page = self._pages.open(request, caller.actor_id, values.NEWEST)
         rows = await self._database.run(_listing(request, page))
         shown, token = page.cut(rows, lambda row: (row.create_time, row.withdrawal_id))
         return wallet_pb2.ListWithdrawalsResponse(
