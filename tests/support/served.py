@@ -78,10 +78,10 @@ def served(folder: Path, service_url: str, *, workers: int = 1, **settings: obje
         )
     server = Served(0, 0, log_file, process.pid)
     try:
-        eventually(lambda: _serving(server) is not None or process.poll() is not None)
-        assert process.poll() is None, log_file.read_text()
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: _serving(server) is not None or process.poll() is not None, 60)
         found = _serving(server)
-        assert found is not None
+        assert process.poll() is None and found is not None, f"it does not serve; it said:\n{log_file.read_text()}"
         yield Served(*found, log_file, process.pid)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
