@@ -33,6 +33,7 @@ from tools.guards_list import GUARDS, Guard, Sql, Text
 ROOT: Final = Path(__file__).resolve().parents[1]
 _MIGRATION: Final = "migrations/9999_without.sql"
 _SECONDS: Final = 180
+_SECONDS_EACH: Final = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names: list[str] = parser.parse_args(arguments).names
     known = {guard.name: guard for guard in GUARDS}
     if unknown := [name for name in names if name not in known]:
-        parser.error(f"no such guard: {', '.join(unknown)}; tools/guards_list.py has them")
+        parser.error(f"no such guard: {', '.join(unknown)}; tools/guards_list has them")
     return 1 if try_out([known[name] for name in names] or GUARDS) else 0
 
 
@@ -114,6 +115,7 @@ def _taken_out(copy: Path, guard: Guard) -> Generator[None]:
 def _pytest(copy: Path, run: str, tests: Sequence[str]) -> tuple[str, list[str]]:
     """What pytest sums up, without the time it took, and the tests that failed."""
     options = ["-q", "-n", "0", "-rf", "--tb=no", "-p", "no:cacheprovider"]
+    seconds = _SECONDS + _SECONDS_EACH * len(tests)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BANTER_", "PYTEST_", "PG"))}
     try:
         done = subprocess.run(
@@ -122,11 +124,11 @@ def _pytest(copy: Path, run: str, tests: Sequence[str]) -> tuple[str, list[str]]
             env={**kept, "PYTEST_XDIST_TESTRUNUID": run},
             capture_output=True,
             text=True,
-            timeout=_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return f"no end after {_SECONDS} s", []
+        return f"no end after {seconds} s", []
     lines = done.stdout.splitlines() or [done.stderr.strip() or "no word"]
     failed = re.findall(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
     return re.sub(r"^=* ?| in [\d.]+s.*$", "", lines[-1]), failed

@@ -1,4 +1,4 @@
-"""What keeps refunds true against raw SQL, the service's own included."""
+"""A refund is what its transactions say, against raw SQL of the service."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ class Books:
     purchase: uuid.UUID
     gift: uuid.UUID
 
-    def post(self, kind: str, subject: uuid.UUID | None, *legs: tuple[uuid.UUID, str, int]) -> uuid.UUID:
+    def post(
+        self, kind: str, subject: uuid.UUID | None, *legs: tuple[uuid.UUID, str, int], about: uuid.UUID | None = None
+    ) -> uuid.UUID:
+        """A movement, of the payer's unless it is about somebody else."""
         made = uuid.uuid4()
         written = [f"({user},{account},{amount},0)" for user, account, amount in legs]
-        self.connection.execute(POST, [made, kind, self.payer, subject, written])
+        self.connection.execute(POST, [made, kind, about or self.payer, subject, written])
         return made
 
-    def give_back(self, coins: int, part: int) -> uuid.UUID:
+    def give_back(self, coins: int, part: int, about: uuid.UUID | None = None) -> uuid.UUID:
         """A movement like that of a refund of the gift, without its mark."""
         return self.post(
             "refund",
@@ -46,6 +49,7 @@ class Books:
             (self.payer, "coins", coins),
             (self.host, "earnings", -part),
             (self.payer, "platform_revenue", part - coins),
+            about=about,
         )
 
     def mark(self, **columns: Any) -> None:
@@ -85,29 +89,10 @@ def test_no_refund_overshoots(books: Books) -> None:
     assert caught.value.diag.constraint_name == "refunds_transactions"
 
 
-def test_the_mark_does_not_fork(books: Books) -> None:
-    with pytest.raises(errors.UniqueViolation, match="refunds_pkey"):
-        books.mark(before=0, after=8)
-
-
-def test_the_mark_has_no_gap(books: Books) -> None:
-    with pytest.raises(errors.ForeignKeyViolation, match="refunds_previous_after_fkey"):
-        books.mark(before=15, after=25)
-
-
-@pytest.mark.parametrize("marks", [{"before": 10, "after": 10}, {"before": 10, "after": 9}, {"before": -1, "after": 9}])
-def test_the_mark_runs_forward(books: Books, marks: dict[str, int]) -> None:
-    with pytest.raises(errors.CheckViolation, match="refunds_before_check"):
-        books.mark(**marks, taken_back=0, transaction_id=books.give_back(10, 6))
-
-
-@pytest.mark.parametrize("taken_back", [-1, 11])
-def test_a_host_gives_back_no_more_than_goes_to_the_payer(books: Books, taken_back: int) -> None:
-    with pytest.raises(errors.CheckViolation, match="refunds_taken_back_check"):
-        books.mark(taken_back=taken_back)
-
-
-@pytest.mark.parametrize("fault", ["moved less", "taken more", "no host", "another user", "no refund", "of another"])
+@pytest.mark.parametrize(
+    "fault",
+    ["moved less", "taken more", "no host", "of another user", "for another user", "no refund", "of another"],
+)
 def test_a_refund_says_what_its_transactions_say(books: Books, fault: str) -> None:
     columns: dict[str, object] = {}
     match fault:
@@ -116,11 +101,13 @@ def test_a_refund_says_what_its_transactions_say(books: Books, fault: str) -> No
         case "taken more":
             columns["taken_back"] = 7
         case "no host":
-            columns["host_id"] = None
-        case "another user":
-            columns["user_id"] = books.host
+            columns.update(host_id=None, taken_back=0, transaction_id=books.give_back(10, 0))
+        case "of another user":
+            columns.update(user_id=books.host, transaction_id=books.give_back(10, 6, about=books.host))
+        case "for another user":
+            columns["transaction_id"] = books.give_back(10, 6, about=books.host)
         case "no refund":
-            legs = ((books.payer, "coins", 10), (books.payer, "promotions", -10))
+            legs = ((books.payer, "coins", 10), (books.host, "earnings", -6), (books.payer, "promotions", -4))
             columns["transaction_id"] = books.post("adjustment", books.gift, *legs)
         case _:
             legs = ((books.payer, "coins", 10), (books.host, "earnings", -6), (books.payer, "platform_revenue", -4))
@@ -136,13 +123,3 @@ def test_only_what_can_be_refunded_is(books: Books) -> None:
     back = books.post("refund", given, (books.payer, "coins", -10), (books.payer, "promotions", 10))
     with pytest.raises(errors.CheckViolation, match="what is left"):
         books.mark(original_id=given, before=0, after=10, host_id=None, taken_back=0, transaction_id=back)
-
-
-@pytest.mark.parametrize("who", ["service", "owner"])
-@pytest.mark.parametrize("statement", ["UPDATE refunds SET after = after", "DELETE FROM refunds", "TRUNCATE refunds"])
-def test_what_was_refunded_stays(service_url: str, owner_url: str, who: str, statement: str) -> None:
-    """The service has no right to change it, and a trigger keeps the owner from it."""
-    refused = errors.InsufficientPrivilege if who == "service" else errors.RestrictViolation
-    url = service_url if who == "service" else owner_url
-    with psycopg.connect(url) as connection, pytest.raises(refused):
-        connection.execute(statement.encode())

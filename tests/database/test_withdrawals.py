@@ -1,4 +1,4 @@
-"""What the database itself keeps of withdrawals and bonuses, against raw SQL of the service's role and of the owner."""
+"""How a withdrawal goes forward in the database itself, whoever writes raw SQL."""
 
 from __future__ import annotations
 
@@ -92,94 +92,17 @@ def test_a_withdrawal_goes_forward_and_ends_once(ground: Ground, status: str, af
 
 
 @pytest.mark.parametrize(
-    ("status", "change", "constraint"),
+    ("status", "change"),
     [
-        ("pending", "status = 'approved'", "withdrawals_reviewer_id_check"),
-        (
-            "pending",
-            "status = 'approved', reviewer_id = user_id, review_time = clock()",
-            "withdrawals_reviewer_id_check",
-        ),
-        ("pending", "status = 'cancelled'", "withdrawals_end_time_check"),
-        ("pending", "reviewer_id = %(admin)s, review_time = clock()", "withdrawals_forward"),
-        (
-            "approved",
-            "status = 'paid', completer_id = %(admin)s, end_time = clock()",
-            "withdrawals_transaction_id_check",
-        ),
-        ("approved", "status = 'failed', end_time = clock()", "withdrawals_completer_id_check"),
-        ("approved", "status = 'failed', end_time = clock(), completer_id = user_id", "withdrawals_completer_id_check"),
-        (
-            "approved",
-            "status = 'failed', end_time = clock(), completer_id = %(admin)s, review_time = review_time + '1 s'",
-            "withdrawals_forward",
-        ),
+        pytest.param("pending", "status = 'cancelled', end_time = clock(), amount = 1", id="amount"),
+        pytest.param("approved", f"{COLUMNS['failed']}, review_time = review_time + '1 s'", id="review"),
     ],
 )
-def test_a_status_comes_with_all_that_it_says(ground: Ground, status: str, change: str, constraint: str) -> None:
-    ground.bring(status)
+def test_what_it_is_about_and_its_review_never_change(as_owner: Ground, status: str, change: str) -> None:
+    as_owner.bring(status)
     with pytest.raises(errors.CheckViolation) as caught:
-        ground.do(f"UPDATE withdrawals SET {change} {WHERE}")
-    assert caught.value.diag.constraint_name == constraint
-
-
-def test_a_payout_pays_one_withdrawal(ground: Ground) -> None:
-    ground.bring("paid")
-    ground.values["withdrawal"] = uuid.uuid4()
-    ground.do(
-        "INSERT INTO withdrawals (user_id, id, amount, create_time) VALUES (%(host)s, %(withdrawal)s, 1000, clock())"
-    )
-    with pytest.raises(errors.UniqueViolation):
-        ground.bring("paid")
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "INSERT INTO withdrawals (user_id, id, amount, status, create_time) SELECT id, id, 1, 'paid', now() FROM users",
-        f"UPDATE withdrawals SET amount = 2000 {WHERE}",
-        f"UPDATE withdrawals SET user_id = %(admin)s {WHERE}",
-        f"UPDATE withdrawals SET create_time = clock() {WHERE}",
-        f"DELETE FROM withdrawals {WHERE}",
-        "TRUNCATE withdrawals CASCADE",
-        "UPDATE withdrawal_details SET upi_id = 'thief@bank' WHERE user_id = %(host)s",
-        "DELETE FROM withdrawal_details WHERE user_id = %(host)s",
-        "UPDATE host_bonuses SET coins = 1",
-        "DELETE FROM host_bonuses",
-        "TRUNCATE host_bonuses",
-    ],
-)
-def test_the_service_may_not(ground: Ground, statement: str) -> None:
-    with pytest.raises(errors.InsufficientPrivilege):
-        ground.do(statement)
-
-
-@pytest.mark.parametrize(
-    ("statement", "constraint"),
-    [
-        (f"UPDATE withdrawals SET amount = 2000 {WHERE}", "withdrawals_forward"),
-        (f"UPDATE withdrawals SET status = 'cancelled', end_time = clock(), amount = 1 {WHERE}", "withdrawals_forward"),
-        (f"DELETE FROM withdrawals {WHERE}", "withdrawals_append_only"),
-        ("TRUNCATE withdrawals CASCADE", "withdrawals_append_only"),
-        ("UPDATE host_bonuses SET coins = 1", "host_bonuses_append_only"),
-        ("DELETE FROM host_bonuses", "host_bonuses_append_only"),
-        ("TRUNCATE host_bonuses", "host_bonuses_append_only"),
-    ],
-)
-def test_its_owner_may_not_either(as_owner: Ground, statement: str, constraint: str) -> None:
-    with pytest.raises(errors.IntegrityError) as caught:
-        as_owner.do(statement)
-    assert caught.value.diag.constraint_name == constraint
-
-
-def test_a_host_has_one_bonus_of_a_rule_and_period(ground: Ground) -> None:
-    bonus = (
-        "INSERT INTO host_bonuses (user_id, rule, period, coins, transaction_id, create_time)"
-        " VALUES (%(host)s, 'tests', '2026-W47', 5000, %({})s, clock())"
-    )
-    ground.do(bonus.format("earned"))
-    with pytest.raises(errors.UniqueViolation):
-        ground.do(bonus.format("paid"))
+        as_owner.do(f"UPDATE withdrawals SET {change} {WHERE}")
+    assert caught.value.diag.constraint_name == "withdrawals_forward"
 
 
 def test_payout_details_go_with_their_person_and_the_withdrawal_stays(ground: Ground) -> None:

@@ -85,6 +85,7 @@ class TestEndPeriod:
         clock_at("2031-02-28 00:00")
         _, next_one = await renewed(banter, user)
         assert await end_period(banter, user, next_one.transaction_id)
+        assert not await end_period(banter, user, next_one.transaction_id)
         answer = await subscription_of(banter, user)
         assert (answer.is_premium, answer.subscription.status) == (True, CANCELLED)
         assert time_of(answer.subscription.paid_until_time) == at("2031-02-28 10:00")

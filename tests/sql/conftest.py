@@ -8,15 +8,15 @@ import psycopg
 import pytest
 
 from tests.support.clusters import Cluster
-from tests.support.ledger import MOVES, USERS
+from tests.support.ledger import BUSINESS, MOVES, USERS
 
 
 @pytest.fixture(scope="session")
 def whole_ledger(cluster: Cluster) -> Iterator[str]:
-    """A database of its own with a purchase, a call and a gift; its URL for the owner."""
+    """A database of its own with rows in every table of money; its URL for the owner."""
     database = cluster.new_database()
     with psycopg.connect(database.owner_url, autocommit=True) as connection:
-        connection.execute((USERS + MOVES).encode())
+        connection.execute((USERS + MOVES + BUSINESS).encode())
     yield database.owner_url
     cluster.drop_database(database.name)
 

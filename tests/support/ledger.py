@@ -18,10 +18,14 @@ IDLE = "00000000-0000-7000-8000-0000000000c1"
 PURCHASE = "00000000-0000-5000-8000-000000000001"
 CALL = "00000000-0000-5000-8000-000000000002"
 GIFT = "00000000-0000-5000-8000-000000000003"
-SUBSCRIPTION = "00000000-0000-5000-8000-000000000004"
-REFUND = "00000000-0000-5000-8000-000000000005"
-BONUS = "00000000-0000-5000-8000-000000000006"
-PAYOUT = "00000000-0000-5000-8000-000000000007"
+MEMBER = "00000000-0000-7000-8000-0000000000d1"
+BONUS = "00000000-0000-5000-8000-000000000004"
+WITHDRAWAL = "00000000-0000-5000-8000-000000000005"
+PAYOUT = "00000000-0000-5000-8000-000000000006"
+BOUGHT = "00000000-0000-5000-8000-000000000007"
+REFUND = "00000000-0000-5000-8000-000000000008"
+SUBSCRIPTION = "00000000-0000-5000-8000-000000000009"
+CHARGE = "00000000-0000-5000-8000-00000000000a"
 
 USERS = f"""
 INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)
@@ -40,27 +44,47 @@ SELECT post('{GIFT}', 'gift', '{CALLER}', NULL, '{CALLER}', ARRAY[
     ('{CALLER}', 'coins', -10, 0)::leg, ('{HOST}', 'earnings', 6, 0)::leg, ('{HOST}', 'platform_revenue', 4, 0)::leg]);
 """
 """A purchase, a call and a gift: three entries of the caller's coins, two of the host's earnings, five others."""
-OTHER_MOVES = f"""
-SELECT post('{SUBSCRIPTION}', 'subscription', '{CALLER}', NULL, '{CALLER}', ARRAY[
-    ('{CALLER}', 'coins', -299, 0)::leg, ('{CALLER}', 'platform_revenue', 299, 0)::leg]);
-INSERT INTO subscription_periods (
-    user_id, place, subscription_id, plan_id, coins, transaction_id, anchor, months, number, end_time)
-VALUES ('{CALLER}', 1, gen_random_uuid(), 'monthly', 299, '{SUBSCRIPTION}', '2026-01-01Z', 1, 0, '2026-02-01Z');
-SELECT post('{REFUND}', 'refund', '{CALLER}', '{SUBSCRIPTION}', '{IDLE}', ARRAY[
-    ('{CALLER}', 'coins', 100, 0)::leg, ('{CALLER}', 'platform_revenue', -100, 0)::leg]);
+
+BUSINESS = f"""
+INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)
+VALUES ('{MEMBER}', '+919876500004', '+91', 'Asha', 'UTC', clock(), clock());
+
+SELECT post('{BONUS}', 'bonus', '{MEMBER}', NULL, '{IDLE}', ARRAY[
+    ('{MEMBER}', 'earnings', 5000, 0)::leg, ('{MEMBER}', 'promotions', -5000, 0)::leg]);
+INSERT INTO host_bonuses (user_id, rule, period, coins, transaction_id, create_time)
+VALUES ('{MEMBER}', 'tests', '2026-W47', 5000, '{BONUS}', clock());
+
+SELECT post('{PAYOUT}', 'withdrawal', '{MEMBER}', '{WITHDRAWAL}', '{IDLE}', ARRAY[
+    ('{MEMBER}', 'earnings', -1000, 0)::leg, ('{MEMBER}', 'payouts', 1000, 0)::leg]);
+INSERT INTO withdrawals (
+    user_id, id, amount, status, create_time, reviewer_id, review_time, completer_id, end_time, transaction_id)
+VALUES ('{MEMBER}', '{WITHDRAWAL}', 1000, 'paid', clock(), '{IDLE}', clock(), '{IDLE}', clock(), '{PAYOUT}');
+INSERT INTO withdrawal_details (user_id, withdrawal_id, method, upi_id)
+VALUES ('{MEMBER}', '{WITHDRAWAL}', 'upi', 'asha@okbank');
+
+SELECT post('{BOUGHT}', 'purchase', '{MEMBER}', NULL, '{MEMBER}', ARRAY[
+    ('{MEMBER}', 'coins', 1000, 0)::leg, ('{MEMBER}', 'payment_provider', -1000, 0)::leg]);
+INSERT INTO payments (provider, payment_id, user_id, coins, transaction_id)
+VALUES ('tests', 'payment-9', '{MEMBER}', 1000, '{BOUGHT}');
+SELECT post('{REFUND}', 'refund', '{MEMBER}', '{BOUGHT}', '{IDLE}', ARRAY[
+    ('{MEMBER}', 'coins', -50, 0)::leg, ('{MEMBER}', 'payment_provider', 50, 0)::leg]);
 INSERT INTO refunds (original_id, before, after, user_id, taken_back, transaction_id)
-VALUES ('{SUBSCRIPTION}', 0, 100, '{CALLER}', 0, '{REFUND}');
-SELECT post('{BONUS}', 'bonus', '{HOST}', NULL, '{IDLE}', ARRAY[
-    ('{HOST}', 'earnings', 200, 0)::leg, ('{HOST}', 'promotions', -200, 0)::leg]);
-INSERT INTO host_bonuses VALUES ('{HOST}', 'welcome', '2026-01', 200, '{BONUS}', clock());
-SELECT post('{PAYOUT}', 'withdrawal', '{HOST}', NULL, '{IDLE}', ARRAY[
-    ('{HOST}', 'earnings', -50, 0)::leg, ('{HOST}', 'payouts', 50, 0)::leg]);
-INSERT INTO withdrawals
-VALUES ('{HOST}', gen_random_uuid(), 50, 'paid', clock(), '{IDLE}', clock(), '{IDLE}', clock(), '{PAYOUT}');
-INSERT INTO withdrawals VALUES ('{HOST}', gen_random_uuid(), 30, 'pending', clock());
-UPDATE wallets SET available = available - 30, held = 30 WHERE user_id = '{HOST}' AND kind = 'earnings';
+VALUES ('{BOUGHT}', 0, 50, '{MEMBER}', 0, '{REFUND}');
+INSERT INTO transaction_notes (user_id, transaction_id, note) VALUES ('{MEMBER}', '{REFUND}', 'not what was meant');
+
+SELECT post('{CHARGE}', 'subscription', '{MEMBER}', '{SUBSCRIPTION}', '{MEMBER}', ARRAY[
+    ('{MEMBER}', 'coins', -299, 0)::leg, ('{MEMBER}', 'platform_revenue', 299, 0)::leg]);
+WITH charged AS (
+    INSERT INTO subscription_periods (
+        user_id, place, subscription_id, plan_id, coins, transaction_id, anchor, months, number, end_time)
+    VALUES (
+        '{MEMBER}', 1, '{SUBSCRIPTION}', 'monthly', 299, '{CHARGE}', '2031-01-31 10:00Z', 1, 0, '2031-02-28 10:00Z')
+    RETURNING user_id, subscription_id, plan_id, place, end_time
+)
+INSERT INTO subscriptions (user_id, id, plan_id, auto_renew, place, end_time, create_time, update_time)
+SELECT user_id, subscription_id, plan_id, TRUE, place, end_time, clock(), clock() FROM charged;
 """
-"""One transaction of each kind that has a row of its own beside it, and an open withdrawal; to be made by `fake`."""
+"""Another user: his bonus, a withdrawal that was paid, a purchase of which a part was refunded, a subscription."""
 
 
 class OneConnection:
