@@ -23,6 +23,7 @@ from tests.conftest import NewDatabase
 from tests.database.pools import opened, until
 from tests.support.harness import Metadata, Running, failure_of, refused, running
 from tests.support.money import credit, earn, hold, wallet_of
+from tests.support.refunds import adjust
 
 
 def unique() -> dict[str, str]:
@@ -138,6 +139,13 @@ class TestDeleteUser:
             ]
             query = "SELECT kind, available, held FROM wallets WHERE user_id = %s ORDER BY kind"
             assert connection.execute(query, [user]).fetchall() == [("coins", 0, 0), ("earnings", 0, 0)]
+
+    async def test_who_has_nothing_forfeits_nothing(self, banter: Running) -> None:
+        user, admin = (await banter.new_user()).user_id, (await banter.new_user(role="admin")).user_id
+        await adjust(banter, admin, user, -100)
+        assert (await delete(banter, user)).HasField("delete_time")
+        kinds = await banter.execute("SELECT kind FROM transactions WHERE user_id = %s", user)
+        assert sorted(kinds) == [("adjustment",), ("signup_grant",)]
 
     async def test_earnings_keep_him_unless_he_gives_them_up(self, banter: Running) -> None:
         user = (await banter.new_user()).user_id

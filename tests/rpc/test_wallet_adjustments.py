@@ -96,6 +96,7 @@ class TestAdjustBalance:
         for other in (
             adjust(banter, admin, user, -19, request_id=request_id),
             adjust(banter, admin, user, -20, EARNINGS, request_id),
+            adjust(banter, admin, (await banter.new_user()).user_id, -20, request_id=request_id),
         ):
             assert (await refused(other)).reason == "REQUEST_ID_REUSED"
         assert (await wallet_of(banter, user)).coins.available == 80

@@ -97,8 +97,9 @@ class TestReviewWithdrawal:
         host, other = await new_host(banter, 1000), await new_host(banter, 1000)
         withdrawal = await new_withdrawal(banter, host)
         for user_id, id_ in ((host, str(uuid.uuid4())), (other, withdrawal), (str(uuid.uuid4()), withdrawal)):
-            failure = await refused(review_withdrawal(banter, admin, user_id, id_))
+            failure = await refused(review_withdrawal(banter, admin, user_id, id_, "REJECTED"))
             assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "WITHDRAWAL_NOT_FOUND")
+        assert await earnings_of(banter, host) == (0, 1000)
 
     @pytest.mark.parametrize("status", ["UNSPECIFIED", "PENDING", "PAID"])
     async def test_no_other_decision_is_one(self, banter: Running, admin: str, status: str) -> None:
@@ -176,9 +177,12 @@ class TestCompleteWithdrawal:
         assert (failure.code, failure.reason) == (grpc.StatusCode.PERMISSION_DENIED, "WITHDRAWAL_OWN")
         assert await earnings_of(banter, host) == (500, 1000)
 
-    async def test_one_that_is_not_there_is_not_found(self, banter: Running) -> None:
-        failure = await refused(complete_withdrawal(banter, await new_host(banter), str(uuid.uuid4())))
-        assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "WITHDRAWAL_NOT_FOUND")
+    async def test_one_that_is_not_there_is_not_found(self, banter: Running, admin: str) -> None:
+        host, withdrawal = await self.approved(banter, admin)
+        for user_id, id_ in ((host, str(uuid.uuid4())), (await new_host(banter), withdrawal)):
+            failure = await refused(complete_withdrawal(banter, user_id, id_))
+            assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "WITHDRAWAL_NOT_FOUND")
+        assert await earnings_of(banter, host) == (500, 1000)
 
     @pytest.mark.parametrize(("status", "reference"), [("PAID", ""), ("PAID", "a b"), ("APPROVED", "UTR1")])
     async def test_the_contract_refuses(self, banter: Running, status: str, reference: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import uuid
 from functools import partial
 
 import psycopg
@@ -96,6 +97,25 @@ class TestRenewal:
         for user in users:
             assert len(periods_of(banter, user)) == 2
             assert (await wallet_of(banter, user)).coins.available == 10_000 - 2 * 299
+
+    @pytest.mark.parametrize("fault", ["too early", "another place", "cancelled"])
+    async def test_whoever_asks_has_only_what_is_due_charged(
+        self, banter: Running, clock_at: StopClock, fault: str
+    ) -> None:
+        """What the list of those that are due keeps out, the charge keeps out itself."""
+        user = await subscriber(banter, clock_at, "2031-01-31 10:00")
+        clock_at("2031-02-27 09:59:59.999999" if fault == "too early" else "2031-02-28 00:00")
+        if fault == "cancelled":
+            await cancel(banter, user)
+        step = queries.renew_subscription(
+            user_id=user,
+            subscription_id=(await subscription_of(banter, user)).subscription.subscription_id,
+            place=0 if fault == "another place" else 1,
+            transaction_id=str(uuid.uuid4()),
+            actor_id=subscriptions.ACTOR,
+        )
+        assert await banter.server.database.run(step) == (0,)
+        assert len(periods_of(banter, user)) == 1
 
     async def test_it_says_with_how_many_it_dealt_and_takes_a_batch_at_a_time(
         self, new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch

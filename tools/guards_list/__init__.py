@@ -9,7 +9,14 @@ from __future__ import annotations
 from typing import Final
 
 from tests.sql.attacks import TABLES
-from tools.guards_list import conditions, schema, wallet
+from tools.guards_list import (
+    conditions,
+    schema,
+    wallet,
+    wallet_refunds,
+    wallet_subscriptions,
+    wallet_withdrawals,
+)
 from tools.guards_list.guard import Guard, Sql, Text
 
 __all__ = ["GUARDS", "TABLES", "Guard", "Sql", "Text"]
@@ -18,4 +25,7 @@ GUARDS: Final[tuple[Guard, ...]] = (
     *schema.GUARDS,
     *conditions.GUARDS,
     *wallet.GUARDS,
+    *wallet_withdrawals.GUARDS,
+    *wallet_subscriptions.GUARDS,
+    *wallet_refunds.GUARDS,
 )
