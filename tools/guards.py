@@ -114,7 +114,8 @@ def _taken_out(copy: Path, guard: Guard) -> Generator[None]:
 
 def _pytest(copy: Path, run: str, tests: Sequence[str]) -> tuple[str, list[str]]:
     """What pytest sums up, without the time it took, and the tests that failed."""
-    options = ["-q", "-n", "0", "-rf", "--tb=no", "-p", "no:cacheprovider"]
+    left_out = ("no:cacheprovider", "no:hypothesispytest")  # importing the second takes longer than most of the tests
+    options = ["-q", "-n", "0", "-rf", "--tb=no", *(f"-p{plugin}" for plugin in left_out)]
     seconds = _SECONDS + _SECONDS_EACH * len(tests)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BANTER_", "PYTEST_", "PG"))}
     try:

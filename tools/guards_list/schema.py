@@ -1,4 +1,4 @@
-"""Guards that the schema names: constraints, keys, triggers, and the rights that nobody has."""
+"""Guards that the schema names: constraints, keys, triggers, and rights that the service does not have."""
 
 from __future__ import annotations
 
