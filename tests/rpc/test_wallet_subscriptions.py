@@ -15,7 +15,7 @@ from banter.v1 import wallet_pb2
 from banter_grpc.errors import Refusal
 from banter_grpc.handlers.wallet_subscriptions import SubscriptionHandler
 from banter_grpc.rpc.caller import Caller
-from tests.support.harness import Failure, Running, failure_of, refused
+from tests.support.harness import Running, refused
 from tests.support.money import credit, wallet_of
 from tests.support.subscriptions import (
     StopClock,
@@ -27,6 +27,7 @@ from tests.support.subscriptions import (
     subscription_of,
     time_of,
 )
+from tests.support.turns import outcome
 
 ACTIVE = wallet_pb2.SUBSCRIPTION_STATUS_ACTIVE
 CANCELLED = wallet_pb2.SUBSCRIPTION_STATUS_CANCELLED
@@ -171,11 +172,10 @@ class TestSubscribe:
         user = await rich_user(banter, 100_000)
         async with asyncio.timeout(30):
             outcomes = await asyncio.gather(
-                *(_outcome(subscribe(banter, user, plan)) for plan in ("monthly", "yearly") * 25)
+                *(outcome(subscribe(banter, user, plan)) for plan in ("monthly", "yearly") * 25)
             )
-        failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
-        assert len(failures) == 49 and {failure.reason for failure in failures} == {"SUBSCRIPTION_RUNNING"}
-        (answer,) = (outcome for outcome in outcomes if not isinstance(outcome, Failure))
+        assert outcomes.count("SUBSCRIPTION_RUNNING") == 49
+        (answer,) = (answer for answer in outcomes if answer != "SUBSCRIPTION_RUNNING")
         assert (await wallet_of(banter, user)).coins.available == answer.transaction.balance_after
         assert len(periods_of(banter, user)) == 1
 
@@ -275,11 +275,3 @@ class TestGetSubscription:
     async def test_who_is_not_there_has_none(self, banter: Running) -> None:
         failure = await refused(subscription_of(banter, str(uuid.uuid4())))
         assert (failure.code, failure.reason) == (grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND")
-
-
-async def _outcome(call):
-    """The answer of a call, or its failure."""
-    try:
-        return await call
-    except grpc.aio.AioRpcError as error:
-        return failure_of(error)
