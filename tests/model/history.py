@@ -19,11 +19,13 @@ from tests.model.books import Books, ContradictionError
 from tests.model.calls import Call, Operation, Outcome, parts
 from tests.model.erasure import forfeit_of
 from tests.model.operations import OPERATIONS
+from tests.model.subscriptions import RENEWAL, Renewal, renewal_of
 
 Places = Mapping[tuple[str, str, str], int]
 """The version that a movement gave to a wallet, as the database has it: by the movement, the user and the wallet."""
 
 _MOST_TRIES = 300_000
+_MOST_PERIODS = 20
 
 
 class InexplicableError(AssertionError):
@@ -52,6 +54,20 @@ class Event(NamedTuple):
         answer = self.outcome.answer(self.call)
         created = isinstance(answer, user_pb2.FindOrCreateUserResponse) and answer.created
         return {f"signup_grant/{answer.user.user_id}"} if created else set()
+
+
+def renewals(books: Books, places: Places, begin: float, end: float) -> list[Event]:
+    """What the job charged, of which nobody was told, where all of its runs were between two times."""
+    before = {key[0] for key, _ in books.of("place")}
+    return [
+        Event(Renewal.of_user(user), Renewal.told(name), begin, end)
+        for name, user, _ in places
+        if name not in before and name in {renewal_of(user, place) for place in range(1, _MOST_PERIODS)}
+    ]
+
+
+def _operation(call: Call) -> Operation:
+    return RENEWAL if isinstance(call, Renewal) else OPERATIONS[call.rpc]
 
 
 def explain(books: Books, events: Sequence[Event], places: Places) -> list[Event]:
@@ -210,7 +226,7 @@ class _Search:
         if self._tries > _MOST_TRIES:
             raise InexplicableError(f"given up after {_MOST_TRIES} tries. {self.deepest}")
         event, mark = self.events[index], self.books.mark()
-        operation, named = OPERATIONS[event.call.rpc], event.outcome.answer(event.call)
+        operation, named = _operation(event.call), event.outcome.answer(event.call)
         for act in self._ways(event, operation):
             try:
                 fits = act(self.books, event.call, named) == event.outcome
@@ -243,7 +259,7 @@ class _Search:
         for index in self._frontier():
             event, mark = self.events[index], self.books.mark()
             try:
-                wanted = OPERATIONS[event.call.rpc].outcome(self.books, event.call, event.outcome.answer(event.call))
+                wanted = _operation(event.call).outcome(self.books, event.call, event.outcome.answer(event.call))
                 why = f"the books say {wanted.told(event.call)}"
             except ContradictionError as error:
                 why = str(error)

@@ -138,6 +138,11 @@ def _charge(
     return moved(books, name, "subscription", user, "coins", -coins, state.known.id)
 
 
+def renewal_of(user: str, place: int) -> str:
+    """The transaction that renews: its id follows from whom it is about, and the place of its period in the chain."""
+    return money.transaction_id("subscription", user, str(place))
+
+
 def renew(books: Books, user: str) -> wallet_pb2.Transaction | None:
     """What a run of the job does to one user, at a time that the books know: how its charge is shown, if it charges."""
     state, at = _state(books, user), now(books)
@@ -150,8 +155,7 @@ def renew(books: Books, user: str) -> wallet_pb2.Transaction | None:
         return None
     goes_on = end > at and not state.last.refunded
     anchor, number = (state.last.anchor, state.last.number + 1) if goes_on else (max(end, at), 0)
-    charge = money.transaction_id("subscription", user, str(len(state.periods) + 1))
-    name = wallet_pb2.Transaction(transaction_id=charge)
+    name = wallet_pb2.Transaction(transaction_id=renewal_of(user, len(state.periods) + 1))
     return _charge(books, user, state, name, anchor=anchor, number=number)
 
 
@@ -246,6 +250,29 @@ def _get_subscription(books: Books, call: Call, named: Message) -> Outcome:
         _put(books, user, ended, cancelled=state.known.cancelled or told.cancel_time.ToMicroseconds())
     return Outcome.of(_shown(books, user))
 
+
+class Renewal(Call):
+    """What the job charges a user, in the histories: as if he had asked for it, and was told nothing but its id."""
+
+    @classmethod
+    def of_user(cls, user: str) -> Renewal:
+        return cls("Subscribe", user, b"")
+
+    @staticmethod
+    def told(charge: str) -> Outcome:
+        return Outcome.of(wallet_pb2.SubscribeResponse(transaction=wallet_pb2.Transaction(transaction_id=charge)))
+
+    def __repr__(self) -> str:
+        return f"the renewal of {self.actor}'s subscription"
+
+
+def _act_renewal(books: Books, call: Call, _named: Message) -> Outcome:
+    charge = renew(books, call.actor)
+    return Renewal.told(charge.transaction_id) if charge else Outcome.refused("NOT_DUE")
+
+
+RENEWAL: Final = Operation("renew_subscriptions", lambda _choose, _seen: None, _act_renewal, no_other, frozenset())
+"""No operation that anybody can ask for."""
 
 OPERATIONS: Final = (
     Operation("Subscribe", _draw_subscribe, _subscribe, reused(_draw_subscribe), promised("Subscribe")),

@@ -8,42 +8,77 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 import grpc.aio
 import psycopg
-from banter.v1 import user_pb2
+from banter.v1 import user_pb2, wallet_pb2
 
+from banter_grpc.jobs.subscriptions import renew
 from tests.conftest import NewDatabase
 from tests.model.calls import Call, Seen
 from tests.model.choices import Choose, by_seed, new_seed, nightly
 from tests.model.client import OPTIONS, Client, new_world
-from tests.model.history import Event, explain
+from tests.model.history import Event, explain, renewals
 from tests.model.invariants import assert_like, places
-from tests.model.operations import OPERATIONS
+from tests.model.operations import OPERATIONS, agree
+from tests.model.subscriptions import renew as renew_in_books
+from tests.model.times import DAY, later, timestamp
+from tests.support.clock import stop_clock
 from tests.support.clusters import Database
-from tests.support.harness import over_lanes, over_pool, running
+from tests.support.harness import Running, over_lanes, over_pool, running
 
+START = 1_927_620_000_000_000
+"""2031-01-31 10:00: a month later is the last of February."""
 STORMS = 4
 WORKERS, CALLS, ROUNDS = (16, 150, 20) if nightly() else (16, 25, 1)
 PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0, "lock_timeout": 20.0, "statement_timeout": 25.0}
 
 
-@asynccontextmanager
-async def clients(database: Database) -> AsyncIterator[list[Client]]:
-    """Two servers on one database, with two channels to each. They meet at row locks alone, and so do the calls to the
-    second one, which has no lanes.
+@dataclass(frozen=True)
+class Place:
+    """Where calls meet: two servers on one database, with two channels to each. They meet at row locks alone, and so do
+    the calls to the second one, which has no lanes.
     """
-    async with AsyncExitStack() as stack:
-        made = list[Client]()
-        for way in (over_lanes(4), over_pool(12)):
-            settings = {**PATIENCE, **way, "caller_cache": 0}  # who is erased is unknown at once, on both
-            banter = await stack.enter_async_context(running(database.owner_url, database.service_url, **settings))
-            for _ in range(2):
-                channel = grpc.aio.insecure_channel(banter.address, options=OPTIONS)
-                made.append(Client(await stack.enter_async_context(channel), banter.service_token()))
-        yield made
+
+    url: str
+    owner: psycopg.AsyncConnection
+    servers: list[Running]
+    clients: list[Client]
+
+    async def at_once(self, seen: Seen, calls: Iterable[Call], events: list[Event]) -> None:
+        """All of the calls, in turn by each of the clients."""
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            for client, call in zip(itertools.cycle(self.clients), calls, strict=False):
+                group.create_task(ask(client, seen, call, events))
+
+    async def stop_clock(self, now: int) -> None:
+        """It is so late, and stays so."""
+        await asyncio.to_thread(stop_clock, self.url, str(timestamp(now).ToDatetime()))
+
+    async def renew(self, times: int) -> None:
+        """So many runs of the job at once, in turn by each of the servers."""
+        databases = [server.server.database for server in self.servers]
+        await asyncio.gather(*(renew(databases[number % 2]) for number in range(times)))
+
+
+@asynccontextmanager
+async def place(database: Database) -> AsyncIterator[Place]:
+    """A place, in which nobody is to end in a deadlock."""
+    async with await psycopg.AsyncConnection.connect(database.owner_url, autocommit=True) as owner:
+        async with AsyncExitStack() as stack:
+            made = Place(database.owner_url, owner, [], [])
+            for way in (over_lanes(4), over_pool(12)):
+                settings = {**PATIENCE, **way, "caller_cache": 0}  # who is erased is unknown at once, on both
+                server = await stack.enter_async_context(running(database.owner_url, database.service_url, **settings))
+                made.servers.append(server)
+                for _ in range(2):
+                    channel = grpc.aio.insecure_channel(server.address, options=OPTIONS)
+                    made.clients.append(Client(await stack.enter_async_context(channel), server.service_token()))
+            yield made
+        assert await deadlocks(owner) == 0
 
 
 async def work(client: Client, seen: Seen, choose: Choose, events: list[Event]) -> None:
@@ -73,41 +108,69 @@ async def ask(client: Client, seen: Seen, call: Call, events: list[Event]) -> No
 
 
 async def test_what_ran_at_once_could_have_run_one_after_another(new_database: NewDatabase) -> None:
-    database, seed = new_database(), new_seed()
-    async with await psycopg.AsyncConnection.connect(database.owner_url, autocommit=True) as owner:
-        async with clients(database) as servers:
-            for number in range(ROUNDS):
-                books, seen = await new_world(servers[0], owner)
-                events = list[Event]()
-                async with asyncio.timeout(300), asyncio.TaskGroup() as group:
-                    for worker in range(WORKERS):
-                        group.create_task(work(servers[worker % 4], seen, by_seed(seed, number, worker), events))
-                explain(books, events, await places(owner, seen.people))
-                await assert_like(owner, books)
-        assert await deadlocks(owner) == 0
+    seed = new_seed()
+    async with place(new_database()) as here:
+        for number in range(ROUNDS):
+            books, seen = await new_world(here.clients[0], here.owner)
+            events = list[Event]()
+            async with asyncio.timeout(300), asyncio.TaskGroup() as group:
+                for worker in range(WORKERS):
+                    group.create_task(work(here.clients[worker % 4], seen, by_seed(seed, number, worker), events))
+            explain(books, events, await places(here.owner, seen.people))
+            await assert_like(here.owner, books)
 
 
 async def test_who_is_erased_while_fifty_use_his_wallets_is_erased_before_or_after_each(
     new_database: NewDatabase,
 ) -> None:
     """A customer, a host and an admin; five times at once it is asked that one of them be erased."""
-    database, seed = new_database(), new_seed()
-    async with await psycopg.AsyncConnection.connect(database.owner_url, autocommit=True) as owner:
-        async with clients(database) as servers:
-            for number in range(ROUNDS * STORMS):
-                books, seen = await new_world(servers[0], owner, customers=1, hosts=1, admins=1)
-                choose, events = by_seed(seed, number), list[Event]()
-                async with asyncio.timeout(60):
-                    await work(servers[0], seen, choose, events)
-                    await asyncio.gather(
-                        *(
-                            ask(server, seen, call, events)
-                            for server, call in zip(itertools.cycle(servers), storm(choose, seen))
-                        )
-                    )
-                explain(books, events, await places(owner, seen.people))
-                await assert_like(owner, books)
-        assert await deadlocks(owner) == 0
+    seed = new_seed()
+    async with place(new_database()) as here:
+        for number in range(ROUNDS * STORMS):
+            books, seen = await new_world(here.clients[0], here.owner, customers=1, hosts=1, admins=1)
+            choose, events = by_seed(seed, number), list[Event]()
+            await work(here.clients[0], seen, choose, events)
+            await here.at_once(seen, storm(choose, seen), events)
+            explain(books, events, await places(here.owner, seen.people))
+            await assert_like(here.owner, books)
+
+
+async def test_renewal_meets_fifty_calls_and_charges_once_before_or_after_each(new_database: NewDatabase) -> None:
+    """Three people subscribe; in the day before that ends five runs of the job meet what else they ask for."""
+    seed = new_seed()
+    async with place(new_database()) as here:
+        for number in range(ROUNDS * STORMS):
+            choose, events = by_seed(seed, number), list[Event]()
+            await here.stop_clock(START)
+            world = new_world(here.clients[0], here.owner, customers=1, hosts=1, admins=1, now=START)
+            books, seen = await world
+            for call in _subscriptions(choose, seen):
+                agree(books, seen, call, await here.clients[0].settle(call))
+            seen.now = later(START, 1) - choose([DAY, DAY // 2, 1])
+            await here.stop_clock(seen.now)
+            books.put(seen.now, "now")
+            begin = time.monotonic()
+            await asyncio.gather(here.renew(5), here.at_once(seen, storm(choose, seen), events))
+            found = await places(here.owner, seen.people)
+            events += renewals(books, found, begin, time.monotonic())
+            explain(books, events, found)
+            await assert_like(here.owner, books)
+            await here.renew(1)
+            for user in seen.people:
+                renew_in_books(books, user)
+            await assert_like(here.owner, books)
+
+
+def _subscriptions(choose: Choose, seen: Seen) -> Iterator[Call]:
+    """Everybody's, for a month; it may be that somebody has just enough for another one."""
+    for user in seen.people:
+        coins = choose([299, 2 * 299 - 100, 1000])
+        purchase = wallet_pb2.PurchaseCoinsRequest(
+            user_id=user, provider="tests", payment_id=seen.new_id(), coins=coins
+        )
+        yield Call.of("PurchaseCoins", "", purchase)
+        asked = wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=seen.new_id())
+        yield Call.of("Subscribe", user, asked)
 
 
 def storm(choose: Choose, seen: Seen) -> Iterator[Call]:
