@@ -17,7 +17,7 @@ from tests.model.times import stamp
 from tests.model.withdrawals import forget_details
 
 _MOST_GONE: Final = 3
-"""So that there is somebody left of every kind, of whom there are two."""
+"""A long walk would soon be among the dead."""
 
 
 def forfeit_of(user: str) -> str:
@@ -31,7 +31,7 @@ def _draw_delete(choose: Choose, seen: Seen) -> Call | None:
     spare = [user for kind in kinds if len(kind) > 1 for user in kind] if len(seen.gone) < _MOST_GONE else []
     user = choose([*spare, *kinds[1], *seen.gone, NOBODY])
     request = user_pb2.DeleteUserRequest(user_id=user, forfeit_balance=user in spare and choose([False, True]))
-    return Call.of("DeleteUser", choose(["", *seen.admins, *[user][user == NOBODY :]]), request)
+    return Call.of("DeleteUser", choose(["", *seen.admins, *([user] if user != NOBODY else [])]), request)
 
 
 def _delete_user(books: Books, call: Call, named: Message) -> Outcome:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from banter.v1 import wallet_pb2
+from banter.v1 import user_pb2, wallet_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.model.basics import grant_signup
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome
+from tests.model.erasure import forfeit_of
 from tests.model.history import Event, InexplicableError, explain
 
 USER = "00000000-0000-7000-8000-000000000001"
@@ -57,6 +58,18 @@ class Story:
         call = Call.of("GetWallet", USER, wallet_pb2.GetWalletRequest(user_id=USER))
         self.events.append(Event(call, Outcome.of(wallet_pb2.GetWalletResponse(wallet=wallet)), begin, end))
 
+    def is_erased(self, begin: float, end: float) -> None:
+        """A service is told that he is gone, with all that he had."""
+        call = Call.of("DeleteUser", "", user_pb2.DeleteUserRequest(user_id=USER))
+        outcome = Outcome.of(user_pb2.DeleteUserResponse(delete_time=Timestamp(seconds=1)))
+        self.events.append(Event(call, outcome, begin, end))
+        self.chain(forfeit_of(USER))
+
+    def looks_in_vain(self, begin: float, end: float, reason: str) -> None:
+        """He is told this, and nothing of his coins."""
+        call = Call.of("GetWallet", USER, wallet_pb2.GetWalletRequest(user_id=USER))
+        self.events.append(Event(call, Outcome.refused(reason), begin, end))
+
     def chain(self, *names: str) -> None:
         """The versions of his coins after the grant, as the database has them."""
         self.places |= {(name, USER, "coins"): version for version, name in enumerate(names, 2)}
@@ -83,6 +96,16 @@ def test_what_overlaps_may_have_been_in_any_order() -> None:
     told = [event.outcome.answer(event.call) for event in story.explained() if event.call.rpc == "GetWallet"]
     assert [answer.wallet.coins.available for answer in told] == [100, 120, 130]
     assert story.books.wallet(USER, "coins").available == 130
+
+
+def test_who_was_let_in_before_he_was_erased_may_be_found_missing() -> None:
+    story = Story()
+    story.is_erased(1, 4)
+    story.looks(0, 2, 100)
+    story.looks_in_vain(3, 9, "USER_NOT_FOUND")
+    story.looks_in_vain(3, 9, "CALLER_UNKNOWN")
+    story.looks_in_vain(5, 6, "CALLER_UNKNOWN")
+    assert len(story.explained()) == 5
 
 
 def test_what_was_there_before_is_named_again_at_any_time() -> None:
@@ -154,7 +177,25 @@ def place_of_another(story: Story) -> None:
     story.chain("b", "a")
 
 
+def let_in_after_he_was_erased(story: Story) -> None:
+    story.is_erased(0, 1)
+    story.looks_in_vain(2, 3, "USER_NOT_FOUND")
+
+
+def unknown_before_he_was_erased(story: Story) -> None:
+    story.looks_in_vain(0, 1, "CALLER_UNKNOWN")
+    story.is_erased(2, 3)
+
+
+def erased_and_not_forfeited(story: Story) -> None:
+    story.is_erased(0, 1)
+    del story.places[forfeit_of(USER), USER, "coins"]
+
+
 LIES = {
+    let_in_after_he_was_erased: "was told USER_NOT_FOUND\n.* the books say CALLER_UNKNOWN",
+    unknown_before_he_was_erased: "was told CALLER_UNKNOWN\n.* the books say .* available: 100 ",
+    erased_and_not_forfeited: "an order of 0 of 1 calls can be found",
     lost_update: "was told .* balance_after: 120 .*\n.* the books say .* balance_after: 130 ",
     doubled: "was told .* balance_after: 120 .*\n.* the books say .* balance_after: 110 ",
     stale_refusal: "was told PAYMENT_CREDITED_OTHERWISE\n.* the books say .* balance_after: 111 ",
