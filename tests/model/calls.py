@@ -15,7 +15,7 @@ from google.protobuf.message_factory import GetMessageClass
 from banter_grpc.server import SERVICES
 from tests.model.books import Books
 from tests.model.choices import Choose
-from tests.model.times import stamp
+from tests.model.times import now, stamp
 
 METHODS: Final = {method.name: method for service in SERVICES for method in service.methods}
 
@@ -174,33 +174,48 @@ def expected(operation: Operation, books: Books, call: Call) -> str:
         books.undo(mark)
 
 
-def once(books: Books, call: Call, decide: Callable[[], Outcome]) -> Outcome:
+def once(
+    books: Books, call: Call, decide: Callable[[], Outcome], is_same: Callable[[Message, Outcome], bool]
+) -> Outcome:
     """What a request with a `request_id` comes to: what it came to before, or what `decide` says.
 
-    That somebody was erased after he was let in is not remembered.
+    Where its key was forgotten, what it made is found again, and `is_same` compares the request with that. That
+    somebody was erased after he was let in is not remembered.
     """
-    key = ("request", call.actor, call.request.request_id)
-    prior = books.get(*key)
+    key = (call.actor, call.request.request_id)
+    prior, made = books.get("request", *key), books.get("made", *key)
     if prior is not None:
         return prior[1] if prior[0] == call else Outcome.refused("REQUEST_ID_REUSED")
+    if made is not None:
+        return made if is_same(call.request, made) else Outcome.refused("REQUEST_ID_REUSED")
     outcome = decide()
     if outcome.reason != "CALLER_INACTIVE":
-        books.put((call, outcome), *key)
+        books.put((call, outcome, now(books)), "request", *key)
     return outcome
+
+
+def forget_requests(books: Books, before: int) -> None:
+    """The keys of requests up to a time go; what was made of one stays."""
+    for key, (call, outcome, at) in books.of("request"):
+        if at <= before:
+            books.put(None, "request", *key)
+            named = {field.name for field, _ in outcome.answer(call).ListFields()}
+            if named & {"transaction", "withdrawal"}:
+                books.put(outcome, "made", *key)
 
 
 def moved(
     books: Books, name: wallet_pb2.Transaction, kind: str, user: str, wallet: str, amount: int, subject: str = ""
 ) -> wallet_pb2.Transaction:
     """How a movement that was just posted has to be shown; `name` has its id and time, as the server says."""
-    now = books.wallet(user, wallet)
+    after = books.wallet(user, wallet)
     return wallet_pb2.Transaction(
         transaction_id=name.transaction_id,
         user_id=user,
         wallet=f"WALLET_KIND_{wallet.upper()}",
         kind=f"TRANSACTION_KIND_{kind.upper()}",
         amount=amount,
-        balance_after=now.available + now.held,
+        balance_after=after.available + after.held,
         subject_id=subject,
         create_time=stamp(books, name.create_time),
     )

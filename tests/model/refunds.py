@@ -37,7 +37,14 @@ def _draw_refund(choose: Choose, seen: Seen) -> Call | None:
 def _refund_transaction(books: Books, call: Call, named: Message) -> Outcome:
     if call.request.user_id == call.actor:
         return Outcome.refused("WALLET_OWN")
-    return once(books, call, lambda: _refund(books, call.request, named))
+    return once(books, call, lambda: _refund(books, call.request, named), _is_same_refund)
+
+
+def _is_same_refund(request: Message, made: Outcome) -> bool:
+    refund = wallet_pb2.RefundTransactionResponse.FromString(made.data).transaction
+    coins = request.coins if request.HasField("coins") else abs(refund.amount)
+    asked = (request.user_id, request.transaction_id, coins)
+    return asked == (refund.user_id, refund.subject_id, abs(refund.amount))
 
 
 def _refund(books: Books, request: Message, named: Message) -> Outcome:
@@ -111,7 +118,12 @@ def _adjust_balance(books: Books, call: Call, named: Message) -> Outcome:
         movement = moved(books, name, "adjustment", user, wallet, request.amount)
         return Outcome.of(wallet_pb2.AdjustBalanceResponse(transaction=movement))
 
-    return Outcome.refused("WALLET_OWN") if user == call.actor else once(books, call, decide)
+    return Outcome.refused("WALLET_OWN") if user == call.actor else once(books, call, decide, _is_same_adjustment)
+
+
+def _is_same_adjustment(request: Message, made: Outcome) -> bool:
+    moved = wallet_pb2.AdjustBalanceResponse.FromString(made.data).transaction
+    return (request.user_id, request.wallet, request.amount) == (moved.user_id, moved.wallet, moved.amount)
 
 
 OPERATIONS: Final = (

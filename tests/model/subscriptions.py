@@ -97,7 +97,13 @@ def _draw_subscribe(choose: Choose, seen: Seen) -> Call | None:
 
 
 def _subscribe(books: Books, call: Call, named: Message) -> Outcome:
-    return once(books, call, lambda: _decide(books, call.actor, call.request.plan_id, named))
+    return once(books, call, lambda: _decide(books, call.actor, call.request.plan_id, named), _is_same)
+
+
+def _is_same(request: Message, made: Outcome) -> bool:
+    """A charge tells its plan by its price."""
+    charged = wallet_pb2.SubscribeResponse.FromString(made.data).transaction
+    return PLANS.get(request.plan_id, (0, 0))[0] == -charged.amount
 
 
 def _decide(books: Books, user: str, plan: str, named: Message) -> Outcome:

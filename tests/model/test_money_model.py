@@ -18,16 +18,16 @@ from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from banter_grpc.jobs.subscriptions import renew
+from banter_grpc.jobs.job import run_to_end
+from banter_grpc.jobs.registry import JOBS
 from tests.model.books import Books
-from tests.model.calls import Call, Seen
+from tests.model.calls import Call, Seen, forget_requests
 from tests.model.choices import by_hypothesis, new_seed, nightly
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
 from tests.model.operations import OPERATIONS, agree
-from tests.model.subscriptions import moments
-from tests.model.subscriptions import renew as renew_in_books
-from tests.model.times import HOUR, timestamp
+from tests.model.subscriptions import moments, renew
+from tests.model.times import DAY, timestamp
 from tests.support.clock import run_clock, stop_clock
 from tests.support.harness import Running
 
@@ -58,9 +58,11 @@ class Shop:
     def stop_clock(self, now: int) -> None:
         stop_clock(self.market.owner_url, str(timestamp(now).ToDatetime()))
 
-    def renew(self) -> None:
-        """One run of the job."""
-        self.run(renew(self.market.server.database))
+    def run_jobs(self) -> None:
+        """Those about money."""
+        for job in JOBS:
+            if job.name in {"renew_subscriptions", "purge_idempotency_keys"}:
+                self.run(run_to_end(job, self.market.server.database, lambda _: None))
 
     def close(self, books: Books) -> None:
         """What a program leaves is nothing to the next one's job."""
@@ -99,15 +101,16 @@ class Money(RuleBasedStateMachine):
 
     @rule(data=st.data(), runs=st.sampled_from([1, 0, 2]))
     def let_time_pass(self, data: st.DataObject, runs: int) -> None:
-        """To a moment at which something may change, or near it. The job charges all that is due, and then no more."""
-        now = by_hypothesis(data)([self.seen.now + 1, self.seen.now + HOUR, *moments(self.seen)])
-        note(f"it is {timestamp(now).ToJsonString()}, and the job runs {runs} times")
+        """To a moment at which something may change, or near it. The jobs do all that is due, and then no more."""
+        now = by_hypothesis(data)([self.seen.now + 1, self.seen.now + 30 * DAY, *moments(self.seen)])
+        note(f"it is {timestamp(now).ToJsonString()}, and the jobs run {runs} times")
         self.shop.stop_clock(now)
         self.books.put(now, "now")
         self.seen.now = now
         for _ in range(runs):
-            self.shop.renew()
-            charges = [renew_in_books(self.books, user) for (user,), _ in self.books.of("user")]
+            self.shop.run_jobs()
+            forget_requests(self.books, now - 30 * DAY)
+            charges = [renew(self.books, user) for (user,), _ in self.books.of("user")]
             self.seen.remember(charge for charge in charges if charge)
             self.shop.run(assert_like(self.shop.owner, self.books))
 

@@ -65,7 +65,19 @@ def _request_withdrawal(books: Books, call: Call, named: Message) -> Outcome:
         books.hold(user, "earnings", request.amount)
         return Outcome.of(wallet_pb2.RequestWithdrawalResponse(withdrawal=shown))
 
-    return once(books, call, decide)
+    outcome = once(books, call, decide, _is_same)
+    return _with_details(outcome, request) if not outcome.reason else outcome
+
+
+def _is_same(request: Message, made: Outcome) -> bool:
+    return request.amount == wallet_pb2.RequestWithdrawalResponse.FromString(made.data).withdrawal.amount
+
+
+def _with_details(outcome: Outcome, request: Message) -> Outcome:
+    """Whoever asks again is told where he asks it to be paid, also where another place was asked for at first."""
+    answer = wallet_pb2.RequestWithdrawalResponse.FromString(outcome.data)
+    answer.withdrawal.payout_details.CopyFrom(request.payout_details)
+    return Outcome.of(answer)
 
 
 def _put(books: Books, shown: wallet_pb2.Withdrawal) -> None:
