@@ -26,10 +26,12 @@ def forfeit_of(user: str) -> str:
 
 
 def _draw_delete(choose: Choose, seen: Seen) -> Call | None:
-    """Somebody who is not the last one of his kind, a host who keeps his earnings, or who was erased before."""
-    kinds = [[user for user in kind if user not in seen.gone] for kind in (seen.customers, seen.hosts, seen.admins)]
-    spare = [user for kind in kinds if len(kind) > 1 for user in kind] if len(seen.gone) < _MOST_GONE else []
-    user = choose([*spare, *kinds[1], *seen.gone, NOBODY])
+    """Somebody who is not the last of hosts or admins, a host who keeps his earnings, or who was erased before."""
+    customers, hosts, admins = (
+        [user for user in kind if user not in seen.gone] for kind in (seen.customers, seen.hosts, seen.admins)
+    )
+    spare = customers + hosts * (len(hosts) > 1) + admins * (len(admins) > 1) if len(seen.gone) < _MOST_GONE else []
+    user = choose([*spare, *hosts, *seen.gone, NOBODY])
     request = user_pb2.DeleteUserRequest(user_id=user, forfeit_balance=user in spare and choose([False, True]))
     return Call.of("DeleteUser", choose(["", *seen.admins, *([user] if user != NOBODY else [])]), request)
 

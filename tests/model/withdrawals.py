@@ -86,9 +86,9 @@ def _put(books: Books, shown: wallet_pb2.Withdrawal) -> None:
 
 
 def _pick(choose: Choose, seen: Seen) -> tuple[str, str]:
-    """Whose withdrawal, and which: mostly one that there is."""
+    """Whose withdrawal, and which: mostly one that there is, first of all of somebody who was erased."""
     known = [(each.user_id, each.withdrawal_id) for each in seen.named.get("Withdrawal", [])]
-    options = list(dict.fromkeys(known[::-1]))[:6]
+    options = sorted(dict.fromkeys(known[::-1]), key=lambda each: each[0] not in seen.gone)[:6]
     return choose([*options, *options, (choose(seen.people), NOBODY)])
 
 
