@@ -199,6 +199,10 @@ _PERIODS: Final = out_of(
         "",
         f"{_PERIOD}[another price]",
     ),
+)
+
+_ENDED: Final = out_of(
+    "migrations/0026_refunded_periods.sql",
     (
         "end_subscription_period: one that was not refunded",
         "refund_time IS NULL AND ",
@@ -224,6 +228,12 @@ _PERIODS: Final = out_of(
         f"{_ENDS}test_with_both_of_them_ended_another_may_begin_at_once[the later one first]",
     ),
     (
+        "end_subscription_period: in the order of the chain",
+        "ORDER BY place\n",
+        "ORDER BY place DESC\n",
+        f"{_ENDS}test_whatever_follows_the_one_that_runs_and_was_ended_before_ends_with_it",
+    ),
+    (
         "end_subscription_period: it renews no more",
         "SET auto_renew = FALSE, ",
         "SET ",
@@ -231,4 +241,4 @@ _PERIODS: Final = out_of(
     ),
 )
 
-GUARDS: Final = (*_LEDGER, *_KEYS, *_WITHDRAWN, *_REFUNDED, *_PERIODS)
+GUARDS: Final = (*_LEDGER, *_KEYS, *_WITHDRAWN, *_REFUNDED, *_PERIODS, *_ENDED)
