@@ -32,7 +32,7 @@ from tests.support.harness import Running, over_lanes, over_pool, running
 
 START = 1_927_620_000_000_000
 """2031-01-31 10:00: a month later is the last of February."""
-STORMS = 4
+STORMS = 5 if nightly() else 2
 WORKERS, CALLS, ROUNDS = (16, 150, 20) if nightly() else (16, 25, 1)
 PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0, "lock_timeout": 20.0, "statement_timeout": 25.0}
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import psycopg
 import pytest
+from banter.v1 import wallet_pb2
 from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
@@ -21,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from banter_grpc.jobs.job import run_to_end
 from banter_grpc.jobs.registry import JOBS
 from tests.model.books import Books
-from tests.model.calls import Call, Seen, forget_requests
+from tests.model.calls import Call, Outcome, Seen, forget_requests
 from tests.model.choices import by_hypothesis, new_seed, nightly
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
@@ -34,7 +35,7 @@ from tests.support.harness import Running
 STARTS = [datetime.datetime(2031, month, day, 10, tzinfo=datetime.UTC) for month, day in ((1, 31), (3, 15), (12, 1))]
 
 PROFILE = settings(
-    max_examples=1000 if nightly() else 12,
+    max_examples=1000 if nightly() else 10,
     stateful_step_count=50 if nightly() else 40,
     deadline=None,
     database=None,
@@ -54,6 +55,10 @@ class Shop:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+
+    async def all(self, calls: list[Call]) -> list[Outcome]:
+        """What comes of calls that only look, at once."""
+        return await asyncio.gather(*(self.client.settle(call) for call in calls))
 
     def stop_clock(self, now: int) -> None:
         stop_clock(self.market.owner_url, str(timestamp(now).ToDatetime()))
@@ -91,13 +96,16 @@ class Money(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.shop.close(self.books)
 
-    @initialize(start=st.sampled_from(STARTS), few=st.integers(1, 2))
-    def begin(self, start: datetime.datetime, few: int) -> None:
-        """Few people meet each other more often."""
+    @initialize(start=st.sampled_from(STARTS), few=st.integers(1, 2), subscribed=st.booleans())
+    def begin(self, start: datetime.datetime, few: int, subscribed: bool) -> None:
+        """Few people meet each other more often; of half of the programs the customers subscribe at once."""
         now = int(start.timestamp()) * 10**6
         self.shop.stop_clock(now)
         world = new_world(self.shop.client, self.shop.owner, customers=few, hosts=2, admins=few, now=now)
         self.books, self.seen = self.shop.run(world)
+        for user in self.seen.customers if subscribed else ():
+            request = wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=self.seen.new_id())
+            self.do(Call.of("Subscribe", user, request))
 
     @rule(data=st.data(), runs=st.sampled_from([1, 0, 2]))
     def let_time_pass(self, data: st.DataObject, runs: int) -> None:
@@ -107,12 +115,22 @@ class Money(RuleBasedStateMachine):
         self.shop.stop_clock(now)
         self.books.put(now, "now")
         self.seen.now = now
+        self.look_who_is_premium()
         for _ in range(runs):
             self.shop.run_jobs()
             forget_requests(self.books, now - 30 * DAY)
             charges = [renew(self.books, user) for (user,), _ in self.books.of("user")]
             self.seen.remember(charge for charge in charges if charge)
             self.shop.run(assert_like(self.shop.owner, self.books))
+        if runs:
+            self.look_who_is_premium()
+
+    def look_who_is_premium(self) -> None:
+        """At every moment at which the clock stood: it is said by nothing stored."""
+        requests = [wallet_pb2.GetSubscriptionRequest(user_id=user) for user in self.seen.people]
+        calls = [Call.of("GetSubscription", "", request) for request in requests]
+        for call, outcome in zip(calls, self.shop.run(self.shop.all(calls)), strict=True):
+            agree(self.books, self.seen, call, outcome)
 
     @precondition(lambda self: self.seen.sent)
     @rule(data=st.data())
