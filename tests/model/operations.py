@@ -7,6 +7,7 @@ the duplicates and the crashes have it.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Final
 
 from tests.model import basics, bonuses, erasure, refunds, statements, subscriptions, withdrawals
@@ -16,6 +17,18 @@ from tests.model.calls import Call, Outcome, Seen
 _MODULES: Final = (basics, erasure, bonuses, withdrawals, subscriptions, refunds, statements)
 OPERATIONS: Final = {operation.rpc: operation for module in _MODULES for operation in module.OPERATIONS}
 """By the RPC's name."""
+
+
+def _of(*modules: ModuleType) -> list[str]:
+    return [operation.rpc for module in modules for operation in module.OPERATIONS]
+
+
+THEMES: Final = (
+    list(OPERATIONS),
+    _of(subscriptions, refunds, erasure, basics),
+    _of(withdrawals, erasure, refunds, bonuses),
+)
+"""What a program may be about: of fewer operations it comes further with each."""
 
 
 def agree(books: Books, seen: Seen, call: Call, outcome: Outcome) -> None:

@@ -91,9 +91,15 @@ def _put(books: Books, user: str, state: _State, **changes: object) -> None:
 
 
 def _draw_subscribe(choose: Choose, seen: Seen) -> Call | None:
-    plan = choose([*["monthly"] * 4, *PLANS, "eternal", "retired_by_tests"])
+    plan = choose([*["monthly"] * 6, *PLANS, "eternal", "retired_by_tests"])
     request = wallet_pb2.SubscribeRequest(plan_id=plan, request_id=seen.new_id())
-    return Call.of("Subscribe", choose(seen.people), request)
+    return Call.of("Subscribe", _somebody(choose, seen), request)
+
+
+def _somebody(choose: Choose, seen: Seen) -> str:
+    """Often one who has subscribed, or who has bought coins."""
+    subscribers = dict.fromkeys(each.user_id for each in seen.named.get("Subscription", []))
+    return choose([*list(subscribers) * 3, *seen.customers[:2], *seen.people])
 
 
 def _subscribe(books: Books, call: Call, named: Message) -> Outcome:
@@ -195,7 +201,7 @@ def end_period(books: Books, user: str, charge: str) -> None:
 
 
 def _draw_cancel(choose: Choose, seen: Seen) -> Call | None:
-    return Call.of("CancelSubscription", choose(seen.people), wallet_pb2.CancelSubscriptionRequest())
+    return Call.of("CancelSubscription", _somebody(choose, seen), wallet_pb2.CancelSubscriptionRequest())
 
 
 def _cancel_subscription(books: Books, call: Call, named: Message) -> Outcome:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,16 +17,16 @@ import pytest
 from banter.v1 import wallet_pb2
 from hypothesis import HealthCheck, note, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from banter_grpc.jobs.job import run_to_end
 from banter_grpc.jobs.registry import JOBS
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen, forget_requests
-from tests.model.choices import by_hypothesis, new_seed, nightly
+from tests.model.choices import Choose, by_hypothesis, new_seed, nightly
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
-from tests.model.operations import OPERATIONS, agree
+from tests.model.operations import OPERATIONS, THEMES, agree
 from tests.model.subscriptions import moments, renew
 from tests.model.times import DAY, timestamp
 from tests.support.clock import run_clock, stop_clock
@@ -85,20 +85,24 @@ async def shop(market: Running) -> AsyncIterator[Shop]:
 
 
 class Money(RuleBasedStateMachine):
-    """A rule for what was asked before, one for the same with another payload, and one for time and what it brings."""
+    """One rule for whatever is done: of many, Hypothesis would leave most out of each program."""
 
     shop: ClassVar[Shop]
 
     def __init__(self) -> None:
         super().__init__()
         self.books, self.seen = Books(), Seen()
+        self.about = list(OPERATIONS)
 
     def teardown(self) -> None:
         self.shop.close(self.books)
 
-    @initialize(start=st.sampled_from(STARTS), few=st.integers(1, 2), subscribed=st.booleans())
-    def begin(self, start: datetime.datetime, few: int, subscribed: bool) -> None:
-        """Few people meet each other more often; of half of the programs the customers subscribe at once."""
+    @initialize(
+        start=st.sampled_from(STARTS), about=st.sampled_from(THEMES), few=st.integers(1, 2), subscribed=st.booleans()
+    )
+    def begin(self, start: datetime.datetime, about: list[str], few: int, subscribed: bool) -> None:
+        """Few people meet each other more often; in half of the programs the customers subscribe at once."""
+        self.about = about
         now = int(start.timestamp()) * 10**6
         self.shop.stop_clock(now)
         world = new_world(self.shop.client, self.shop.owner, customers=few, hosts=2, admins=few, now=now)
@@ -107,10 +111,22 @@ class Money(RuleBasedStateMachine):
             request = wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=self.seen.new_id())
             self.do(Call.of("Subscribe", user, request))
 
-    @rule(data=st.data(), runs=st.sampled_from([1, 0, 2]))
-    def let_time_pass(self, data: st.DataObject, runs: int) -> None:
+    @rule(data=st.data())
+    def step(self, data: st.DataObject) -> None:
+        """Something new, something that was asked before, the same with another payload, or time passes."""
+        choose = by_hypothesis(data)
+        way = choose(["new"] * 5 + (["again", "otherwise"] if self.seen.sent else []) + ["time"])
+        if way == "time":
+            self.let_time_pass(choose)
+        elif way == "new":
+            self.do(OPERATIONS[choose(self.about)].draw(choose, self.seen))
+        else:
+            call = choose(self.seen.sent[::-1])
+            self.do(call if way == "again" else OPERATIONS[call.rpc].alter(choose, self.seen, call))
+
+    def let_time_pass(self, choose: Choose) -> None:
         """To a moment at which something may change, or near it. The jobs do all that is due, and then no more."""
-        now = by_hypothesis(data)([self.seen.now + 1, self.seen.now + 30 * DAY, *moments(self.seen)])
+        now, runs = choose([self.seen.now + 1, self.seen.now + 30 * DAY, *moments(self.seen)]), choose([1, 0, 2])
         note(f"it is {timestamp(now).ToJsonString()}, and the jobs run {runs} times")
         self.shop.stop_clock(now)
         self.books.put(now, "now")
@@ -132,18 +148,6 @@ class Money(RuleBasedStateMachine):
         for call, outcome in zip(calls, self.shop.run(self.shop.all(calls)), strict=True):
             agree(self.books, self.seen, call, outcome)
 
-    @precondition(lambda self: self.seen.sent)
-    @rule(data=st.data())
-    def send_again(self, data: st.DataObject) -> None:
-        self.do(by_hypothesis(data)(self.seen.sent[::-1]))
-
-    @precondition(lambda self: self.seen.sent)
-    @rule(data=st.data())
-    def send_otherwise(self, data: st.DataObject) -> None:
-        choose = by_hypothesis(data)
-        call = choose(self.seen.sent[::-1])
-        self.do(OPERATIONS[call.rpc].alter(choose, self.seen, call))
-
     def do(self, call: Call | None) -> None:
         """What comes of a call is what the books say, and so is everything afterwards."""
         if call is None:
@@ -154,16 +158,8 @@ class Money(RuleBasedStateMachine):
 
 
 def machine(shop: Shop) -> type[RuleBasedStateMachine]:
-    """A machine with a rule for each operation, too."""
-
-    def rule_of(rpc: str) -> Callable[[Money, st.DataObject], None]:
-        def step(self: Money, data: st.DataObject) -> None:
-            self.do(OPERATIONS[rpc].draw(by_hypothesis(data), self.seen))
-
-        step.__name__ = rpc
-        return rule(data=st.data())(step)
-
-    return type("Money", (Money,), {"shop": shop, **{rpc: rule_of(rpc) for rpc in OPERATIONS}})
+    """A machine in this shop."""
+    return type("Money", (Money,), {"shop": shop})
 
 
 async def test_any_program_of_money_does_what_the_books_say_and_keeps_every_invariant(shop: Shop) -> None:
