@@ -85,9 +85,12 @@ async def new_world(
     customers: int = 2,
     hosts: int = 2,
     admins: int = 2,
+    coins: int = 1000,
     now: int | None = None,
 ) -> tuple[Books, Seen]:
-    """New people who have something to begin with, and the books about them, which know the time if it stands still."""
+    """New people who have something to begin with, customers so many coins that they bought; and the books about them,
+    which know the time if it stands still.
+    """
     books, seen = Books(), Seen(now=now)
     books.put(now, "now")
     for group, count, columns in (
@@ -102,15 +105,17 @@ async def new_world(
     await owner.execute("INSERT INTO plans VALUES ('retired_by_tests', 1, 1, FALSE) ON CONFLICT DO NOTHING")
     for user in seen.hosts:
         books.put(True, "host", user)
-    for call in _beginnings(seen):
+    for call in _beginnings(seen, coins):
         agree(books, seen, call, await client.settle(call))
     return books, seen
 
 
-def _beginnings(seen: Seen) -> Iterator[Call]:
+def _beginnings(seen: Seen, coins: int) -> Iterator[Call]:
     """What customers buy, and what hosts get."""
     for user in seen.customers:
-        purchase = wallet_pb2.PurchaseCoinsRequest(user_id=user, provider="tests", payment_id=seen.new_id(), coins=1000)
+        purchase = wallet_pb2.PurchaseCoinsRequest(
+            user_id=user, provider="tests", payment_id=seen.new_id(), coins=coins
+        )
         yield Call.of("PurchaseCoins", "", purchase)
     for user in seen.hosts:
         bonus = wallet_pb2.AwardBonusRequest(user_id=user, rule="first", period="2026-W47", coins=5000)

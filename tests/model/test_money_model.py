@@ -98,16 +98,22 @@ class Money(RuleBasedStateMachine):
         self.shop.close(self.books)
 
     @initialize(
-        start=st.sampled_from(STARTS), about=st.sampled_from(THEMES), few=st.integers(1, 2), subscribed=st.booleans()
+        start=st.sampled_from(STARTS),
+        about=st.sampled_from(THEMES),
+        few=st.integers(1, 2),
+        coins=st.sampled_from([1000, 200]),
+        subscribe=st.booleans(),
     )
-    def begin(self, start: datetime.datetime, about: list[str], few: int, subscribed: bool) -> None:
-        """Few people meet each other more often; in half of the programs the customers subscribe at once."""
+    def begin(self, start: datetime.datetime, about: list[str], few: int, coins: int, subscribe: bool) -> None:
+        """Few people meet each other more often. In half of the programs the customers subscribe at once, and with
+        200 coins beside their grant they have too few to renew.
+        """
         self.about = about
         now = int(start.timestamp()) * 10**6
         self.shop.stop_clock(now)
-        world = new_world(self.shop.client, self.shop.owner, customers=few, hosts=2, admins=few, now=now)
+        world = new_world(self.shop.client, self.shop.owner, customers=few, hosts=2, admins=few, coins=coins, now=now)
         self.books, self.seen = self.shop.run(world)
-        for user in self.seen.customers if subscribed else ():
+        for user in self.seen.customers if subscribe else ():
             request = wallet_pb2.SubscribeRequest(plan_id="monthly", request_id=self.seen.new_id())
             self.do(Call.of("Subscribe", user, request))
 
