@@ -262,7 +262,7 @@ class TestErased:
             service_url, cursor_factory=psycopg.AsyncRawCursor
         ) as connection:
             await connection.execute(ERASE, [host])
-        assert await outcome(award(banter, host, 300, rule="more")) == "HOST_NOT_APPROVED"
+        assert await outcome(award(banter, host, 300, rule="more")) == "USER_NOT_FOUND"
         await outcome(delete(banter, host))
         found = await banter.execute("SELECT available FROM wallets WHERE user_id = %s ORDER BY kind", host)
         assert found == [(100,), (1000,)]
