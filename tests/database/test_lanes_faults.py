@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import random
 import resource
 import uuid
@@ -25,8 +24,8 @@ from banter_grpc.database.statement import Step
 from banter_grpc.database.unit import Unit
 from tests.database.lane_disturbance import Disturbance, latencies
 from tests.database.lane_units import DIVIDE, LENGTH, LOOPS, ONE, PUT, SLEEP, STAR, on_loop, statement, within
+from tests.support.nightly import NIGHTLY
 
-NIGHTLY = os.environ.get("BANTER_NIGHTLY") == "1"
 SECONDS = 1800.0 if NIGHTLY else 10.0
 UNITS = 1_000_000 if NIGHTLY else 100_000
 CALLERS = 200

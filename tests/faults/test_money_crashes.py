@@ -19,15 +19,16 @@ import pytest
 
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen
-from tests.model.choices import Choose, by_seed, new_seed, nightly
+from tests.model.choices import Choose, by_seed, new_seed
 from tests.model.client import OPTIONS, Client, new_world
 from tests.model.invariants import assert_like, assert_sound, everybody
 from tests.model.operations import OPERATIONS, agree
 from tests.support.clusters import Cluster, own_cluster
 from tests.support.crashes import Production, production
+from tests.support.nightly import NIGHTLY
 
 WAYS: Final = ["worker"] * 3 + ["connection"] * 3 + ["postgres"] * 2 + ["both", "service"]
-TIMES: Final = 20 if nightly() else 1
+TIMES: Final = 20 if NIGHTLY else 1
 LANES: Final = 12
 LONGEST_WAIT_MS: Final = 250
 

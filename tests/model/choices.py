@@ -33,8 +33,3 @@ def new_seed() -> int:
     seed = int(os.environ.get("BANTER_SEED") or int.from_bytes(os.urandom(4)))
     print(f"BANTER_SEED={seed} does this again")
     return seed
-
-
-def nightly() -> bool:
-    """Whether there is time for more (`BANTER_NIGHTLY=1`)."""
-    return os.environ.get("BANTER_NIGHTLY") == "1"

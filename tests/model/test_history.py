@@ -19,7 +19,7 @@ from banter.v1 import user_pb2, wallet_pb2
 from banter_grpc.jobs.subscriptions import renew
 from tests.conftest import NewDatabase
 from tests.model.calls import Call, Seen
-from tests.model.choices import Choose, by_seed, new_seed, nightly
+from tests.model.choices import Choose, by_seed, new_seed
 from tests.model.client import OPTIONS, Client, new_world
 from tests.model.history import Event, explain, renewals
 from tests.model.invariants import assert_like, places
@@ -29,11 +29,12 @@ from tests.model.times import DAY, later, timestamp
 from tests.support.clock import stop_clock
 from tests.support.clusters import Database
 from tests.support.harness import Running, over_lanes, over_pool, running
+from tests.support.nightly import NIGHTLY
 
 START = 1_927_620_000_000_000
 """2031-01-31 10:00: a month later is the last of February."""
-STORMS = 5 if nightly() else 2
-WORKERS, CALLS, ROUNDS = (16, 150, 20) if nightly() else (16, 25, 1)
+STORMS = 5 if NIGHTLY else 2
+WORKERS, CALLS, ROUNDS = (16, 150, 20) if NIGHTLY else (16, 25, 1)
 PATIENCE = {"lane_lock_timeout": 20.0, "lane_statement_timeout": 25.0, "lock_timeout": 20.0, "statement_timeout": 25.0}
 
 

@@ -23,7 +23,7 @@ from banter_grpc.jobs.job import run_to_end
 from banter_grpc.jobs.registry import JOBS
 from tests.model.books import Books
 from tests.model.calls import Call, Outcome, Seen, forget_requests
-from tests.model.choices import Choose, by_hypothesis, new_seed, nightly
+from tests.model.choices import Choose, by_hypothesis, new_seed
 from tests.model.client import Client, new_world
 from tests.model.invariants import assert_like
 from tests.model.operations import OPERATIONS, THEMES, agree
@@ -31,12 +31,13 @@ from tests.model.subscriptions import moments, renew
 from tests.model.times import DAY, timestamp
 from tests.support.clock import run_clock, stop_clock
 from tests.support.harness import Running
+from tests.support.nightly import NIGHTLY
 
 STARTS = [datetime.datetime(2031, month, day, 10, tzinfo=datetime.UTC) for month, day in ((1, 31), (3, 15), (12, 1))]
 
 PROFILE = settings(
-    max_examples=1000 if nightly() else 10,
-    stateful_step_count=50 if nightly() else 40,
+    max_examples=1000 if NIGHTLY else 10,
+    stateful_step_count=50 if NIGHTLY else 40,
     deadline=None,
     database=None,
     print_blob=True,

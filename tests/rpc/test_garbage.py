@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -24,11 +23,11 @@ from banter_grpc.errors.user import user_not_found
 from banter_grpc.rpc.caller import Caller
 from tests.support import contract, garbage
 from tests.support.harness import Metadata, Running
+from tests.support.nightly import NIGHTLY
 from tests.support.outcomes import Outcome, is_promised, outcome_of
 from tests.support.probe import probe
 from tests.support.requests import unprepared
 
-NIGHTLY = os.environ.get("BANTER_NIGHTLY") == "1"
 REQUESTS = 10_000 if NIGHTLY else 900
 METHODS = list(contract.methods())
 KINDS = ("user", "admin", "service")

@@ -11,8 +11,9 @@ import pytest
 from banter.v1 import user_pb2
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from tests.support.erasing import ERASE, waits_for
+from tests.support.erasing import ERASE
 from tests.support.harness import Running, new_phone_number, refused
+from tests.support.turns import blocked
 
 
 def find_or_create(banter: Running, phone_number: str, **fields: str):
@@ -60,7 +61,7 @@ class TestFindOrCreateUser:
         async with asyncio.timeout(30), await psycopg.AsyncConnection.connect(owner_url) as holder:
             await holder.execute("LOCK TABLE signup_grants")
             call = asyncio.ensure_future(find_or_create(banter, user.phone_number, **linked))
-            await waits_for(holder)
+            await blocked(holder)
             async with await psycopg.AsyncConnection.connect(owner_url, autocommit=True) as eraser:
                 await eraser.execute(ERASE, [user.user_id])
             await holder.commit()

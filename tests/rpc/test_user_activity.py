@@ -17,8 +17,9 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banter_grpc.database.queries import user_activity as queries
-from tests.support.erasing import ERASE, waits_for
+from tests.support.erasing import ERASE
 from tests.support.harness import Metadata, Running, refused
+from tests.support.turns import blocked
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date().isoformat()
@@ -198,7 +199,7 @@ class TestRecordActivities:
         async with await psycopg.AsyncConnection.connect(banter.owner_url) as erasing:
             await erasing.execute(ERASE.encode(), [user])
             late = asyncio.ensure_future(refused(record(banter, user, new(kind), by=banter.as_service)))
-            await waits_for(erasing)
+            await blocked(erasing)
             await erasing.commit()
         assert (await late).reason == "USER_NOT_FOUND"
         assert await recorded(banter, user) == []

@@ -13,8 +13,9 @@ from banter.v1 import user_pb2
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct, Value
 
-from tests.support.erasing import ERASE, waits_for
+from tests.support.erasing import ERASE
 from tests.support.harness import Metadata, Running, refused
+from tests.support.turns import blocked
 
 
 def struct(**fields: object) -> Struct:
@@ -132,7 +133,7 @@ class TestSendNotifications:
         async with await psycopg.AsyncConnection.connect(banter.owner_url) as erasing:
             await erasing.execute(ERASE.encode(), [other])
             sent = asyncio.ensure_future(send(banter, to(other), to(user)))
-            await waits_for(erasing)
+            await blocked(erasing)
             await erasing.commit()
         assert await sent == user_pb2.SendNotificationsResponse(sent_count=1, missed_user_ids=[other])
         assert await unread(banter, user) == 1

@@ -205,7 +205,7 @@ async def waits_for_the_first(
     first, second = (wallet_queries.lock_wallet(user_id=user_id, kind=kind) for user_id, kind in wallets)
     async with unfinished(service_url, first) as other:
         task = asyncio.ensure_future(outcome(call()))
-        await blocked(service_url, other, task)
+        await blocked(other, task)
         await other.execute(f"{second.statement.sql} NOWAIT".encode(), second.parameters)
     assert isinstance(await task, Message)
 
@@ -250,7 +250,7 @@ class TestErasedMeanwhile:
             await eraser.execute(ERASE, [payer])
             asked = refund(banter, admin, payer, paid) if call == "refund" else adjust(banter, admin, payer, 1)
             task = asyncio.ensure_future(outcome(asked))
-            await blocked(service_url, eraser, task)
+            await blocked(eraser, task)
         assert await task == "USER_NOT_FOUND"
 
 

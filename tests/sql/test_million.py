@@ -5,7 +5,6 @@ Only with `BANTER_NIGHTLY=1`: it takes minutes. `test_seeded_plans.py` is the sa
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import psycopg
@@ -14,9 +13,10 @@ import pytest
 from banter_grpc.database.queries import user_activity
 from banter_grpc.seeding.run import seed
 from tests.support.clusters import Cluster
+from tests.support.nightly import NIGHTLY
 from tests.support.plans import FIRST_ID, PAGE, Plan, explained, hosts_page, search_page, users_page
 
-pytestmark = pytest.mark.skipif(os.environ.get("BANTER_NIGHTLY") != "1", reason="takes minutes: BANTER_NIGHTLY=1")
+pytestmark = pytest.mark.skipif(not NIGHTLY, reason="takes minutes: BANTER_NIGHTLY=1")
 
 USERS = 1_000_000
 ACTIVITIES = 10_000_000

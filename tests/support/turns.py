@@ -28,7 +28,7 @@ async def meanwhile(service_url: str, steps: list[Step[Any]], call: Callable[[],
     """What comes of a call that begins after another's steps and before their commit: its answer, or a reason."""
     async with unfinished(service_url, *steps) as other:
         task = asyncio.ensure_future(outcome(call()))  # a call begins as it is made
-        await blocked(service_url, other, task)
+        await blocked(other, task)
     async with asyncio.timeout(30):
         return await task
 
@@ -41,15 +41,11 @@ async def outcome(call: Awaitable[Any]) -> Any:
         return failure_of(error).reason
 
 
-async def blocked(
-    service_url: str, blocker: psycopg.AsyncConnection, waiting: asyncio.Future[Any] | None = None
-) -> None:
+async def blocked(blocker: psycopg.AsyncConnection, waiting: asyncio.Future[Any] | None = None) -> None:
     """Returns when somebody waits for what a connection has locked, or when who should wait has not."""
-    async with asyncio.timeout(20), await psycopg.AsyncConnection.connect(service_url, autocommit=True) as connection:
+    async with asyncio.timeout(20):
         while waiting is None or not waiting.done():
-            rows = await connection.execute(
-                "SELECT FROM pg_locks WHERE %s = ANY(pg_blocking_pids(pid))", [blocker.info.backend_pid]
-            )
+            rows = await blocker.execute("SELECT FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
             if rows.rowcount:
                 return
             await asyncio.sleep(0.01)
