@@ -1,6 +1,6 @@
 """Several processes on one port: a supervisor that starts, watches and replaces them.
 
-The supervisor never touches gRPC or the database. Each worker is a process of its own, started from nothing, and waits
-fully imported until it is told to serve: so a dead one is replaced at once by the one that stands by, and a replaced
-one runs the code that is installed now.
+The supervisor never touches gRPC or the database. It launches a fork server, which imports everything once; each worker
+is a fork of that, and so is there at once and shares its memory. A replacement begins with a new fork server: it runs
+the code that is installed then.
 """

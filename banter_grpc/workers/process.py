@@ -1,69 +1,137 @@
-"""One worker as its supervisor sees it."""
+"""The fork server and its workers, as the supervisor sees them."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Self
 
 from banter_grpc.workers.link import Link
 
 _METRICS_SECONDS = 2.0
 
 
-class Worker:
-    """A process that stands by, then serves, then drains."""
+class ForkServer:
+    """The process that workers are forked from. It runs the code that was installed when it was launched."""
 
-    def __init__(self, process: asyncio.subprocess.Process, link: Link) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, orders: socket.socket, reports: Link) -> None:
         self._process = process
-        self._link = link
-        self._asked: dict[int, asyncio.Future[str]] = {}
-        self._numbers = itertools.count()
-        self.heard = time.monotonic()
-        self.standing_by = asyncio.Event()
-        self.serving = asyncio.Event()
-        self.ended = asyncio.Event()
-        self.ready = False
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._wait())]
+        self._orders = orders
+        self._reports = reports
+        self._ended: dict[int, asyncio.Future[int | None]] = {}
+        self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def launch(cls) -> Worker:
-        """Start a process; it stands by as soon as it has imported what it needs."""
-        ours, theirs = socket.socketpair()
-        with theirs:
+    async def launch(cls) -> Self:
+        """Start one; it forks as soon as it has imported what workers need. Raises `OSError`."""
+        orders, taken = socket.socketpair()
+        reports, told = socket.socketpair()
+        orders.setblocking(False)
+        with taken, told:
+            descriptors = taken.fileno(), told.fileno()
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "banter_grpc.workers.worker",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
+                "banter_grpc.workers.fork_server",
+                *map(str, descriptors),
+                pass_fds=descriptors,
                 stdin=asyncio.subprocess.DEVNULL,
             )
-        return cls(process, await Link.over(ours))
+        return cls(process, orders, await Link.over(reports))
 
     @property
-    def pid(self) -> int:
-        """The process's id."""
-        return self._process.pid
+    def is_gone(self) -> bool:
+        """Whether it forks no more."""
+        return self._listening.done()
 
-    @property
-    def exit_status(self) -> int | None:
-        """How it ended; negative for a signal; None while it lives."""
-        return self._process.returncode
+    async def fork(self) -> Worker:
+        """Order a worker. Raises `OSError` if the fork server is gone."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                socket.send_fds(self._orders, [b"\0"], [theirs.fileno()])
+            except OSError:
+                ours.close()
+                raise
+        return Worker(self, await Link.over(ours))
+
+    async def exit_status(self, pid: int) -> int | None:
+        """How this worker ended, once it has; negative for a signal, None if nobody is there any more to tell."""
+        try:
+            return await self._outcome(pid)
+        finally:
+            del self._ended[pid]
+
+    def hang_up(self) -> None:
+        """Order no more: it ends after the last of its workers."""
+        self._orders.close()
+
+    async def end(self) -> None:
+        """Kill it. Its workers live on."""
+        self.hang_up()
+        with suppress(ProcessLookupError):
+            self._process.kill()
+        await self._process.wait()
+        await self._listening
+
+    async def _listen(self) -> None:
+        async for message in self._reports.messages():
+            outcome = self._outcome(int(message["ended"]))
+            if not outcome.done():
+                outcome.set_result(int(message["exit_status"]))
+        for outcome in self._ended.values():
+            if not outcome.done():
+                outcome.set_result(None)
+        self.hang_up()
+        self._reports.close()
+
+    def _outcome(self, pid: int) -> asyncio.Future[int | None]:
+        outcome = self._ended.get(pid)
+        if outcome is None:
+            outcome = self._ended[pid] = asyncio.get_running_loop().create_future()
+            if self.is_gone:
+                outcome.set_result(None)
+        return outcome
+
+
+class Worker:
+    """A process that serves when it is told to, then drains."""
+
+    def __init__(self, origin: ForkServer, link: Link) -> None:
+        self._origin = origin
+        self._link = link
+        self._asked: dict[int, asyncio.Future[str]] = {}
+        self._numbers = itertools.count()
+        self.pid: int | None = None
+        """The process's id; None until it says so."""
+        self.exit_status: int | None = None
+        """How it ended; negative for a signal; None while it lives, or if nobody knows."""
+        self.heard = time.monotonic()
+        self.serving = asyncio.Event()
+        self.ended = asyncio.Event()
+        self.ready = False
+        self._listening = asyncio.create_task(self._listen())
 
     async def serve(self, settings: Mapping[str, Any], seconds: float) -> bool:
-        """Have it serve. Whether it did within `seconds`; if not it is killed."""
-        serving = asyncio.create_task(self._serve(settings))
+        """Have it serve. Whether it did within `seconds`; if not, or if nobody waits for it any more, it is killed."""
+        self._link.send({"settings": dict(settings)})
+        serving = asyncio.create_task(self.serving.wait())
         ended = asyncio.create_task(self.ended.wait())
-        await asyncio.wait([serving, ended], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        serving.cancel()
-        ended.cancel()
+        try:
+            await asyncio.wait([serving, ended], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self.kill()
+            raise
+        finally:
+            serving.cancel()
+            ended.cancel()
         if self.serving.is_set() and not self.ended.is_set():
             return True
         await self.stop(0.0)
@@ -77,13 +145,15 @@ class Worker:
                 async with asyncio.timeout(drain):
                     await self.ended.wait()
         self.kill()
-        await self.ended.wait()
-        for task in self._tasks:
-            task.cancel()
+        if self.pid is not None:
+            await self.ended.wait()
+        self._listening.cancel()
         self._link.close()
 
     def kill(self) -> None:
         """End it at once."""
+        if self.pid is None:
+            self._link.close()  # which it finds when it comes to be
         self._signal(signal.SIGKILL)
 
     async def metrics(self) -> str:
@@ -99,17 +169,12 @@ class Worker:
         finally:
             del self._asked[number]
 
-    async def _serve(self, settings: Mapping[str, Any]) -> None:
-        await self.standing_by.wait()
-        self._link.send({"settings": dict(settings)})
-        await self.serving.wait()
-
     async def _listen(self) -> None:
         async for message in self._link.messages():
             self.heard = time.monotonic()
             match message:
-                case {"standing_by": True}:
-                    self.standing_by.set()
+                case {"pid": int(pid)}:
+                    self.pid = pid
                 case {"serving": True}:
                     self.serving.set()
                 case {"ready": bool(ready)}:
@@ -119,12 +184,12 @@ class Worker:
                         answer.set_result(text)
                 case _:
                     pass
-
-    async def _wait(self) -> None:
-        await self._process.wait()
         self.ready = False
+        if self.pid is not None:
+            self.exit_status = await self._origin.exit_status(self.pid)
         self.ended.set()
 
     def _signal(self, number: signal.Signals) -> None:
-        with suppress(ProcessLookupError):
-            self._process.send_signal(number)
+        if self.pid is not None and not self.ended.is_set():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)

@@ -1,7 +1,7 @@
 """The supervisor: keeps so many workers serving on one port.
 
-A worker that dies is replaced by the one that stands by, and so is one whose loop has been silent. SIGHUP replaces them
-one by one, each by a new one that serves before the old one drains. SIGTERM and SIGINT drain all.
+A worker that dies is replaced, and so is one whose loop has been silent. SIGHUP replaces them one by one, each by a new
+one that serves before the old one drains. SIGTERM and SIGINT drain all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from banter_grpc.rpc.telemetry.logs import Log
 from banter_grpc.workers.exposition import MetricsEndpoint, merge
-from banter_grpc.workers.process import Worker
+from banter_grpc.workers.process import ForkServer, Worker
 
 _LOOK_SECONDS = 0.25
 _LONGEST_PAUSE = 5.0
@@ -51,7 +51,9 @@ class Supervisor:
         self._plan = plan
         self._log = log
         self._slots: list[Worker | None] = [None] * plan.workers
-        self._spare: asyncio.Task[Worker] | None = None
+        self._fork_server: ForkServer | None = None
+        self._launching = asyncio.Lock()
+        self._retiring: set[Worker] = set()
         self._stop = asyncio.Event()
         self._roll = asyncio.Event()
         self.port = plan.port
@@ -94,7 +96,7 @@ class Supervisor:
                     continue
                 pause = 0.0
                 if self._slots[slot] is not None:  # a replacement came first
-                    await worker.stop(self._plan.drain)
+                    await self._retire(worker)
                     continue
                 self._slots[slot] = worker
             await worker.ended.wait()
@@ -103,29 +105,28 @@ class Supervisor:
                 self._log.error("worker died", slot=slot, pid=worker.pid, exit_status=worker.exit_status)
                 await worker.stop(0.0)
 
-    async def _start(self, slot: int) -> Worker | None:
+    async def _start(self, slot: int, fork_server: ForkServer | None = None) -> Worker | None:
         """A worker that serves; None if the one that was to does not."""
-        worker = await self._take_spare()
         settings = {**self._plan.settings, "port": self.port, "metrics_port": None}
-        if not await worker.serve(settings, self._plan.start):
-            self._log.error("worker did not start", slot=slot, pid=worker.pid, exit_status=worker.exit_status)
+        try:
+            fork_server = fork_server or await self._living_fork_server()
+            worker = await fork_server.fork()
+        except OSError as error:
+            self._log.error("worker did not start", slot=slot, reason=str(error))
             return None
-        return worker
+        if await worker.serve(settings, self._plan.start):
+            return worker
+        self._log.error("worker did not start", slot=slot, pid=worker.pid, exit_status=worker.exit_status)
+        if worker.pid is None:  # nothing was forked in all this time
+            await fork_server.end()
+        return None
 
-    async def _take_spare(self) -> Worker:
-        """The worker that stands by; another takes its place."""
-        while True:
-            spare = self._spare or asyncio.create_task(Worker.launch())
-            self._spare = asyncio.create_task(Worker.launch())
-            worker = await spare
-            if not worker.ended.is_set():
-                return worker
-            await worker.stop(0.0)
-
-    async def _drop_spare(self) -> None:
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            await (await spare).stop(0.0)
+    async def _living_fork_server(self) -> ForkServer:
+        """The one there is, or a new one if it is gone. Raises `OSError`."""
+        async with self._launching:
+            if self._fork_server is None or self._fork_server.is_gone:
+                self._fork_server = await ForkServer.launch()
+            return self._fork_server
 
     async def _watch(self) -> None:
         """Kill workers whose loop is silent."""
@@ -140,24 +141,44 @@ class Supervisor:
         while True:
             await self._roll.wait()
             self._roll.clear()
-            await self._drop_spare()  # it has imported the old code
-            for slot, old in enumerate(self._slots):
-                new = await self._start(slot)
-                if new is None:
-                    self._log.error("replacement given up: what is installed now does not start", slot=slot)
-                    break
-                self._slots[slot] = new
-                if old is not None:
-                    await old.stop(self._plan.drain)
-                    self._log.info("worker replaced", slot=slot, old=old.pid, new=new.pid)
+            await self._replace()
+
+    async def _replace(self) -> None:
+        """Replace all by what is installed now; when that does not start, what was there before goes on."""
+        try:
+            installed = await ForkServer.launch()
+        except OSError as error:
+            self._log.error("replacement given up", reason=str(error))
+            return
+        for slot in range(self._plan.workers):
+            new = await self._start(slot, installed)
+            if new is None:
+                self._log.error("replacement given up: what is installed now does not start", slot=slot)
+                installed.hang_up()
+                return
+            old, self._slots[slot] = self._slots[slot], new
+            if old is not None:
+                await self._retire(old)
+                self._log.info("worker replaced", slot=slot, old=old.pid, new=new.pid)
+        if self._fork_server is not None:
+            self._fork_server.hang_up()
+        self._fork_server = installed
+
+    async def _retire(self, worker: Worker) -> None:
+        """Drain a worker that another has replaced."""
+        self._retiring.add(worker)
+        await worker.stop(self._plan.drain)
+        self._retiring.remove(worker)
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         """Drain all workers, and take back what is under way."""
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._drop_spare()
-        await asyncio.gather(*(worker.stop(self._plan.drain) for worker in self._slots if worker is not None))
+        left = self._retiring.union(worker for worker in self._slots if worker is not None)
+        await asyncio.gather(*(worker.stop(self._plan.drain) for worker in left))
+        if self._fork_server is not None:
+            await self._fork_server.end()
 
     async def _metrics(self) -> str:
         serving = [(slot, worker) for slot, worker in enumerate(self._slots) if worker is not None]

@@ -1,7 +1,7 @@
-"""One worker: ``python -m banter_grpc.workers.worker FD``, where FD is its end of the line to the supervisor.
+"""One worker, in a fork of the fork server.
 
-It imports everything, says that it stands by, and serves when told to. It drains on SIGTERM, and when the supervisor
-is gone. SIGINT is the supervisor's business: a terminal sends it to both.
+It says which process it is, and serves when told to. It drains on SIGTERM, and when the supervisor is gone. SIGINT is
+the supervisor's business: a terminal sends it to both.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import sys
 from collections.abc import AsyncIterator
 
 from prometheus_client import generate_latest
@@ -25,17 +24,16 @@ from banter_grpc.workers.link import Link, Message
 _BEAT_SECONDS = 0.5
 
 
-def main() -> int:
-    """Stand by, serve, drain."""
+def main(end: socket.socket) -> int:
+    """Serve what comes over this end of the line to the supervisor, and drain; the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end = socket.socket(fileno=int(sys.argv[1]))
     return loop.run(_work(end))
 
 
 async def _work(end: socket.socket) -> int:
     link, stop = await Link.over(end), asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    link.send({"standing_by": True})
+    link.send({"pid": os.getpid()})
     messages = link.messages()
     order = await _first(messages, stop)
     if order is None:
@@ -88,7 +86,3 @@ async def _answer(link: Link, messages: AsyncIterator[Message], server: Server, 
                 text = generate_latest(server.metrics.registry).decode()
                 link.send({"metrics": message["metrics"], "text": text})
         stop.set()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

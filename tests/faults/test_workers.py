@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from textwrap import dedent
 
 import grpc
 import grpc.aio
@@ -26,7 +27,7 @@ from tests.support import contract
 from tests.support.clusters import Database
 from tests.support.command import PHONE_HASH_KEY, complaint_of
 from tests.support.harness import CHANNEL_OPTIONS, bearer
-from tests.support.processes import lives
+from tests.support.processes import PythonProcess, lives
 from tests.support.served import Served, served
 
 REQUEST = user_pb2.FindOrCreateUserRequest(phone_number="+919812340000", full_name="Asha Rao")
@@ -55,6 +56,11 @@ def service(lasting: Served) -> Served:
 def workers(server: Served) -> list[int]:
     """The processes that have said that they serve, and live."""
     return [pid for line in server.log if line["event"] == "serving" and lives(pid := int(str(line["pid"])))]
+
+
+def fork_server(server: Served) -> int:
+    """The process that the newest worker was forked from."""
+    return int(Path(f"/proc/{workers(server)[-1]}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def numbers_of_workers(lines: list[dict[str, object]]) -> list[int]:
@@ -138,13 +144,64 @@ async def test_with_the_published_service_config_nobody_notices_a_killed_worker(
     assert set(outcomes) == {grpc.StatusCode.OK}
 
 
+async def test_workers_do_not_miss_their_fork_server_and_those_after_it_get_another(service: Served) -> None:
+    before, gone = workers(service), fork_server(service)
+    async with callers(service, [*CHANNEL_OPTIONS]) as outcomes:
+        os.kill(gone, signal.SIGKILL)
+        served_then = outcomes[grpc.StatusCode.OK]
+        await passes(lambda: not lives(gone) and outcomes[grpc.StatusCode.OK] > served_then + 200)
+    assert set(outcomes) == {grpc.StatusCode.OK}
+    assert workers(service) == before
+    os.kill(before[0], signal.SIGKILL)
+    await passes(lambda: len(workers(service)) == 2)
+    assert fork_server(service) not in {gone, service.supervisor}
+
+
+async def test_what_is_installed_and_does_not_start_replaces_nobody(
+    worker_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    with served(tmp_path, worker_database.service_url, workers=1, **NARROW) as server:
+        (before,), old = workers(server), fork_server(server)
+        (installed / "protovalidate.py").write_text("raise ImportError")
+        os.kill(server.supervisor, signal.SIGHUP)
+        until(lambda: any(str(line["event"]).startswith("replacement given up") for line in server.log))
+        assert workers(server) == [before]
+        os.kill(before, signal.SIGKILL)
+        until(lambda: len(workers(server)) == 1)
+        assert fork_server(server) == old, "who dies is replaced by what did start"
+        (installed / "protovalidate.py").unlink()
+        os.kill(server.supervisor, signal.SIGHUP)
+        until(lambda: not lives(old), 60)
+        assert len(workers(server)) == 1
+
+
+def test_workers_of_one_fork_server_make_ids_of_their_own() -> None:
+    code = """
+        import os
+        from banter_grpc.values import new_id
+        new_id()
+        for _ in range(2):
+            if os.fork() == 0:
+                print(new_id().rpartition("-")[2], flush=True)
+                os._exit(0)
+            os.wait()
+        print(new_id().rpartition("-")[2])
+    """
+    with PythonProcess(dedent(code)) as process:
+        assert len(set(process.finish().splitlines())) == 3
+
+
 async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served) -> None:
     async with callers(service, RETRYING) as outcomes:
-        before, lines = workers(service), len(service.log)
+        before, lines, old = workers(service), len(service.log), fork_server(service)
         os.kill(service.supervisor, signal.SIGHUP)
         await passes(lambda: len(workers(service)) == 2 and not set(workers(service)) & set(before), 60)
         counts = [count for count, _ in itertools.groupby(numbers_of_workers(service.log[lines:]))]
         assert counts == [2, 3, 2, 3, 2], "one more while one is replaced, and never one fewer"
+        await passes(lambda: not lives(old))
         served_then = outcomes[grpc.StatusCode.OK]
         await passes(lambda: outcomes[grpc.StatusCode.OK] > served_then + 200)
     assert set(outcomes) == {grpc.StatusCode.OK}
@@ -199,9 +256,18 @@ def test_the_metrics_of_all_are_on_one_port_and_so_is_readiness(service: Served)
 def test_workers_end_when_their_supervisor_is_killed(worker_database: Database, tmp_path: Path) -> None:
     with served(tmp_path, worker_database.service_url, workers=2, **NARROW) as server:
         until(lambda: len(workers(server)) == 2)
-        before = workers(server)
+        before = [*workers(server), fork_server(server)]
         os.kill(server.supervisor, signal.SIGKILL)
         until(lambda: not any(map(lives, before)), 20)
+
+
+def test_who_is_replaced_when_the_service_stops_ends_with_it(worker_database: Database, tmp_path: Path) -> None:
+    with served(tmp_path, worker_database.service_url, workers=1, drain_delay=1, drain=0, **NARROW) as server:
+        (old,) = workers(server)
+        os.kill(server.supervisor, signal.SIGHUP)
+        until(lambda: len(workers(server)) == 2, 60)
+        os.kill(old, signal.SIGSTOP)  # so that it has to be killed when its time is over
+    assert not lives(old)
 
 
 def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
