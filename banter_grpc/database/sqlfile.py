@@ -243,8 +243,9 @@ def _number(found: list[Token], refuse: _Refuse, body: int) -> tuple[str, tuple[
     """The text with ``$1`` for its first parameter and so on, and the parameters' names."""
     types: dict[str, str] = {}
     text: list[str] = []
+    offset = body
     for position, token in enumerate(found):
-        offset = body + sum(part.count("\n") for part in text)
+        offset += text[-1].count("\n") if text else 0
         if token.kind is Kind.NUMBERED:
             refuse(f"{token.text} says nothing to a reader: name it, like $user_id", offset)
         if token.kind is not Kind.PARAMETER:
