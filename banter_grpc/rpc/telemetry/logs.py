@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from datetime import UTC, datetime
 from typing import Literal, Protocol, TextIO
 
 import orjson
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
 
 from banter_grpc.rpc.telemetry.lines import LineWriter
 
@@ -32,7 +31,11 @@ class Log(Protocol):
 def make_log(form: Form = "auto", level: Level = "info", stream: TextIO | None = None) -> Log:
     """A log that writes to `stream`, by default standard error; `auto` is for people on a terminal, else JSON."""
     out = stream or sys.stderr
-    return ConsoleLog(level, out) if _is_console(form, out) else JsonLog(level, out)
+    if _is_console(form, out):
+        from banter_grpc.rpc.telemetry.console import ConsoleLog  # noqa: PLC0415 - slow to import, and for people only
+
+        return ConsoleLog(_LEVELS[level], out)
+    return JsonLog(level, out)
 
 
 class JsonLog:
@@ -81,61 +84,35 @@ class JsonLog:
         return f"{self._prefix}.{int((now - second) * 1000):03d}Z"
 
 
-class ConsoleLog:
-    """Lines for people."""
-
-    def __init__(self, level: Level, stream: TextIO) -> None:
-        self._stream = stream
-        log = structlog.wrap_logger(
-            structlog.PrintLogger(stream),
-            processors=[
-                structlog.stdlib.add_log_level,
-                structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
-                structlog.dev.ConsoleRenderer(colors=stream.isatty()),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-            cache_logger_on_first_use=True,
-        )
-        self.debug, self.info, self.warning, self.error = log.debug, log.info, log.warning, log.error
-
-    def flush(self) -> None:
-        """Have everything written."""
-        self._stream.flush()
-
-
 def take_over_libraries(form: Form = "auto", stream: TextIO | None = None) -> None:
     """Let what libraries log through the standard module appear in the same form: warnings and worse."""
     out = stream or sys.stderr
-    shared: list[Processor] = [
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        _without_traceback,
-    ]
-    last: Processor = structlog.dev.ConsoleRenderer(colors=out.isatty()) if _is_console(form, out) else _as_json
     handler = logging.StreamHandler(out)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, last],
-        )
-    )
+    if _is_console(form, out):
+        from banter_grpc.rpc.telemetry.console import formatter  # noqa: PLC0415 - see make_log
+
+        handler.setFormatter(formatter(colors=out.isatty()))
+    else:
+        handler.setFormatter(_JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
 
 
+class _JsonFormatter(logging.Formatter):
+    """One JSON object a line. Libraries' tracebacks quote values: of an exception only its kind is kept."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            "logger": record.name,
+        }
+        if record.exc_info and record.exc_info[0]:
+            line["exception"] = record.exc_info[0].__name__
+        return orjson.dumps(line).decode()
+
+
 def _is_console(form: Form, out: TextIO) -> bool:
     return form == "console" or (form == "auto" and out.isatty())
-
-
-def _as_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
-    return orjson.dumps(event, default=str).decode()
-
-
-def _without_traceback(_logger: WrappedLogger, _name: str, event: EventDict) -> EventDict:
-    """Libraries' tracebacks quote values: keep the kind of the exception and leave its words."""
-    if info := event.pop("exc_info", None):
-        kind = info[0] if isinstance(info, tuple) else type(info)
-        event["exception"] = getattr(kind, "__name__", str(kind))
-    return event
