@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from banter_grpc.database.budget import Budget, Way, divide
-from banter_grpc.rpc.tokens import Issuer
+from banter_grpc.rpc.issuers import Issuer
 
 
 class Settings(BaseSettings):

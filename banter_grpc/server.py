@@ -53,7 +53,7 @@ from banter_grpc.rpc.telemetry.database import DatabaseObserver
 from banter_grpc.rpc.telemetry.jobs import JobObserver
 from banter_grpc.rpc.telemetry.logs import Log
 from banter_grpc.rpc.telemetry.metrics import Metrics
-from banter_grpc.rpc.tokens import TokenVerifier, TrustedIssuer
+from banter_grpc.rpc.tokens import TokenVerifier, TrustedIssuer, published
 from banter_grpc.transport.grpc import GrpcServer
 from banter_grpc.transport.reflection import reflection
 
@@ -92,7 +92,7 @@ class Server:
         self.database = _database(settings, self._observer)
         self.callers = CallerCache(self._look_up, ttl=settings.caller_cache)
         self.pages = Pages(settings.page_size, settings.page_size_max)
-        self._verifier = TokenVerifier([*settings.issuers, *issuers])
+        self._verifier = TokenVerifier([*map(published, settings.issuers), *issuers])
         self.admission = Admission(settings.max_in_flight, settings.pool_max_waiting, lambda: self.database.waiting)
         self.metrics.watch_calls(lambda: self.admission.in_flight)
         self.metrics.watch_pool(self.database.stats)

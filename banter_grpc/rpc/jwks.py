@@ -10,14 +10,12 @@ import urllib.request
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
-from urllib.parse import urlsplit
+from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK, PyJWTError
 
-Algorithm = Literal["RS256", "ES256", "EdDSA", "HS256"]
-"""What a token may be signed with. HS256 only with the key that ``banter dev`` makes."""
+from banter_grpc.rpc.issuers import Algorithm
 
 _MAX_BYTES = 1_000_000
 _CHUNK_BYTES = 65_536
@@ -47,16 +45,6 @@ class Key:
     def signed(self, text: bytes, signature: bytes) -> bool:
         """Whether this key made the signature of the text, by its own algorithm, whatever a token says of it."""
         return self.jwk.Algorithm.verify(text, self.jwk.key, signature)
-
-
-def check_source(source: str) -> str:
-    """The source, if it is an http(s) URL or a file's path; else raises `ValueError` in one line."""
-    if "://" not in source and source:
-        return source
-    parts = urlsplit(source)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.username is not None:
-        raise ValueError("keys: must be an https URL or the path of a file, with a JWKS document in it")
-    return source
 
 
 def read_jwks(source: str, algorithms: Collection[Algorithm], timeout: float) -> list[Key]:

@@ -15,7 +15,8 @@ from typing import Protocol, TypeVar
 
 from jwt import PyJWK
 
-from banter_grpc.rpc.jwks import Algorithm, JwksError, Key, check_source, read_jwks
+from banter_grpc.rpc.issuers import Algorithm, check_source
+from banter_grpc.rpc.jwks import JwksError, Key, read_jwks
 
 T = TypeVar("T")
 

@@ -14,9 +14,8 @@ from pathlib import Path
 
 import jwt
 
-from banter_grpc.rpc.jwks import Algorithm
-from banter_grpc.rpc.keys import KeySet, SharedKey
-from banter_grpc.rpc.tokens import SubjectKind
+from banter_grpc.rpc.keys import SharedKey
+from banter_grpc.rpc.tokens import TrustedIssuer
 
 DEV_AUDIENCE = "banter"
 DEV_ISSUER = "banter-dev"
@@ -54,24 +53,16 @@ class DevKey:
         return hmac.new(self.secret, purpose.encode(), "sha256").hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class DevIssuer:
-    """Who signs with a `DevKey`: a `TrustedIssuer`."""
-
-    issuer: str
-    subject: SubjectKind
-    key: DevKey
-    audience: str = DEV_AUDIENCE
-    algorithms: tuple[Algorithm, ...] = ("HS256",)
-
-    def key_set(self) -> KeySet:
-        """The one key."""
-        return SharedKey(self.key.secret)
-
-
-def dev_issuers(key: DevKey) -> tuple[DevIssuer, DevIssuer]:
+def dev_issuers(key: DevKey) -> tuple[TrustedIssuer, TrustedIssuer]:
     """The issuer of users' tokens, and the issuer of services'."""
-    return DevIssuer(DEV_ISSUER, "user_id", key), DevIssuer(DEV_SERVICE_ISSUER, "service", key)
+
+    def keys() -> SharedKey:
+        return SharedKey(key.secret)
+
+    return (
+        TrustedIssuer(DEV_ISSUER, DEV_AUDIENCE, "user_id", ["HS256"], keys),
+        TrustedIssuer(DEV_SERVICE_ISSUER, DEV_AUDIENCE, "service", ["HS256"], keys),
+    )
 
 
 def mint(

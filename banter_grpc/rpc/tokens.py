@@ -1,4 +1,4 @@
-"""JSON web tokens: who is trusted to make them, and whether one is good."""
+"""JSON web tokens: whether one is good, and made by somebody who is trusted."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated, Literal, Protocol, cast
+from typing import Literal, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-
-from banter_grpc.rpc.jwks import Algorithm, Key, check_source
+from banter_grpc.rpc.issuers import Algorithm, Issuer, SubjectKind
+from banter_grpc.rpc.jwks import Key
 from banter_grpc.rpc.keys import JwksKeys, KeySet
-
-SubjectKind = Literal["user_id", "firebase_uid", "service"]
-"""What the subject of an issuer's tokens is."""
 
 Fault = Literal["malformed", "issuer", "algorithm", "signature", "audience", "subject", "not_yet_valid"]
 
@@ -46,52 +42,29 @@ class TokenExpiredError(Exception):
         super().__init__("the token has expired; ask its issuer for a new one")
 
 
-class TrustedIssuer(Protocol):
+@dataclass(frozen=True, slots=True)
+class TrustedIssuer:
     """An issuer whose tokens are accepted."""
 
-    @property
-    def issuer(self) -> str:
-        """`iss` of its tokens."""
-        ...
-
-    @property
-    def audience(self) -> str:
-        """`aud` that its tokens must have, alone or among others."""
-        ...
-
-    @property
-    def algorithms(self) -> Sequence[Algorithm]:
-        """What it signs with; anything else is refused."""
-        ...
-
-    @property
-    def subject(self) -> SubjectKind:
-        """What `sub` of its tokens is."""
-        ...
-
-    def key_set(self) -> KeySet:
-        """A new set of its keys, not started yet."""
-        ...
+    issuer: str
+    """`iss` of its tokens."""
+    audience: str
+    """`aud` that its tokens must have, alone or among others."""
+    subject: SubjectKind
+    """What `sub` of its tokens is."""
+    algorithms: Sequence[Algorithm]
+    """What it signs with; anything else is refused."""
+    key_set: Callable[[], KeySet]
+    """Makes a new set of its keys, not started yet."""
 
 
-class Issuer(BaseModel):
-    """An issuer that publishes its keys, as the settings name it. Never HS256: its key would be no secret.
+def published(issuer: Issuer) -> TrustedIssuer:
+    """An issuer of the settings, with the keys that it publishes."""
 
-    Firebase: issuer ``https://securetoken.google.com/PROJECT``, audience ``PROJECT``, subject ``firebase_uid``, keys
-    ``https://www.googleapis.com/service_accounts/v1/jwk/securetoken@system.gserviceaccount.com``.
-    """
+    def keys() -> JwksKeys:
+        return JwksKeys(issuer.keys, issuer.algorithms)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    issuer: str = Field(min_length=1, description="`iss` of its tokens, letter by letter")
-    audience: str = Field(min_length=1, description="`aud` that its tokens must have")
-    subject: SubjectKind = Field(description="what `sub` of its tokens is")
-    keys: Annotated[str, AfterValidator(check_source)] = Field(description="URL or file of its JWKS document")
-    algorithms: tuple[Literal["RS256", "ES256", "EdDSA"], ...] = Field(("RS256",), min_length=1)
-
-    def key_set(self) -> KeySet:
-        """The keys that it publishes."""
-        return JwksKeys(self.keys, self.algorithms)
+    return TrustedIssuer(issuer.issuer, issuer.audience, issuer.subject, issuer.algorithms, keys)
 
 
 @dataclass(frozen=True, slots=True)

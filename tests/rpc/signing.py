@@ -15,9 +15,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from banter_grpc.rpc.jwks import Algorithm
+from banter_grpc.rpc.issuers import Algorithm, SubjectKind
 from banter_grpc.rpc.keys import KeySet
-from banter_grpc.rpc.tokens import SubjectKind
 
 ISSUER = "https://issuer.test"
 AUDIENCE = "banter"

@@ -12,7 +12,7 @@ from banter.v1 import options_pb2
 from banter_grpc.errors import Refusal
 from banter_grpc.rpc.caller import PUBLIC, Authenticator, CallerCache
 from banter_grpc.rpc.errors import CODES
-from banter_grpc.rpc.jwks import Algorithm
+from banter_grpc.rpc.issuers import Algorithm
 from banter_grpc.rpc.keys import JwksKeys
 from banter_grpc.rpc.mint import DevKey, dev_issuers, mint
 from banter_grpc.rpc.tokens import TokenVerifier

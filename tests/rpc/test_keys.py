@@ -13,7 +13,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, rsa
 from jwt.algorithms import OKPAlgorithm, RSAAlgorithm
 
-from banter_grpc.rpc.jwks import JwksError, check_source, parse_jwks
+from banter_grpc.rpc.issuers import check_source
+from banter_grpc.rpc.jwks import JwksError, parse_jwks
 from banter_grpc.rpc.keys import JwksKeys, KeysUnavailableError, SharedKey, _in_thread
 from tests.rpc.signing import Clock, Publisher, Signer, jwks, signer
 

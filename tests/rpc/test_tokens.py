@@ -12,9 +12,16 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import TypeAdapter, ValidationError
 
-from banter_grpc.rpc.jwks import Algorithm
+from banter_grpc.rpc.issuers import Algorithm, Issuer
 from banter_grpc.rpc.keys import JwksKeys, KeysUnavailableError
-from banter_grpc.rpc.tokens import Issuer, TokenError, TokenExpiredError, TokenVerifier, Verified, canonical_user_id
+from banter_grpc.rpc.tokens import (
+    TokenError,
+    TokenExpiredError,
+    TokenVerifier,
+    Verified,
+    canonical_user_id,
+    published,
+)
 from tests.rpc.signing import (
     AUDIENCE,
     ISSUER,
@@ -90,7 +97,7 @@ async def test_a_firebase_token_is_accepted_as_it_is(tmp_path: Path, clock: Cloc
         phone_number="+919876543210",
         firebase={"identities": {"phone": ["+919876543210"]}, "sign_in_provider": "phone"},
     )
-    found = await TokenVerifier([issuer], now=clock).verify(token)
+    found = await TokenVerifier([published(issuer)], now=clock).verify(token)
     assert (found.subject_kind, found.subject) == ("firebase_uid", "Zk3fJ8aQ1nXyT5uVwB7cD9eF2gH4")
 
 
@@ -328,7 +335,7 @@ def test_an_issuer_is_read_from_the_settings() -> None:
     text = json.dumps([{"issuer": ISSUER, "audience": "a", "subject": "service", "keys": "https://host/keys"}])
     [issuer] = TypeAdapter(tuple[Issuer, ...]).validate_json(text)
     assert issuer.algorithms == ("RS256",)
-    assert isinstance(issuer.key_set(), JwksKeys)
+    assert isinstance(published(issuer).key_set(), JwksKeys)
 
 
 @pytest.mark.parametrize(
