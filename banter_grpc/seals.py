@@ -21,6 +21,7 @@ from typing import IO, Final, NamedTuple
 from banter_grpc import ledger
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet_ledger as queries
+from banter_grpc.foreseen import ForeseenError
 from banter_grpc.values import FIRST_ID
 
 CHECK: Final = "seal"
@@ -30,7 +31,7 @@ _TITLE: Final = b"banter ledger seal 1\n"
 _FIRST: Final = (FIRST_ID, "")
 
 
-class SealError(Exception):
+class SealError(ForeseenError):
     """A seal can't be written or trusted; the text is one line that says why and what to do."""
 
 

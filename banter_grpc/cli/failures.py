@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from banter_grpc.foreseen import ForeseenError
+
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
@@ -18,7 +20,7 @@ INTERRUPTED = 130
 """Exit status of what Ctrl-C ended, as shells have it."""
 
 
-class CommandError(Exception):
+class CommandError(ForeseenError):
     """The command can't do what it is asked; the text is one line that says why and what to do."""
 
 
@@ -46,8 +48,8 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, ImportError):  # nothing of ours can be imported then
         unbuilt = (error.name or "").partition(".")[0] in ("banter", "buf")
         return "the contract's stubs are not built: run uv run python tools/contract.py" if unbuilt else None
-    if isinstance(error, CommandError):
-        return str(error)
+    if isinstance(error, ForeseenError):
+        return _text(error)
     from pydantic import ValidationError
     from pydantic_settings import SettingsError
 
@@ -56,38 +58,7 @@ def explain(error: Exception) -> str | None:
     if isinstance(error, SettingsError):
         name = re.search(r'field "(\w+)"', str(error))
         return f"BANTER_{name[1].upper() if name else '*'}: can't be read; write it as JSON, as the README shows"
-    if isinstance(error, OSError):
-        return _system(error)
-    return _text(error) if isinstance(error, _foreseen()) else None
-
-
-def _foreseen() -> tuple[type[Exception], ...]:
-    """The exceptions whose text is such a line already. Imported here: who succeeds needs none of them."""
-    from banter_grpc.database.embedded import EmbeddedError
-    from banter_grpc.database.errors import DatabaseError
-    from banter_grpc.database.migrations import MigrationError
-    from banter_grpc.database.roles import RoleError
-    from banter_grpc.database.sqlfile import QueryError
-    from banter_grpc.errors import Refusal
-    from banter_grpc.rpc.mint import DevKeyError
-    from banter_grpc.rpc.policy import PolicyError
-    from banter_grpc.seals import SealError
-    from banter_grpc.transport.grpc import AddressError
-    from banter_grpc.workers.supervisor import PortError
-
-    return (
-        EmbeddedError,
-        DatabaseError,
-        MigrationError,
-        RoleError,
-        QueryError,
-        Refusal,
-        DevKeyError,
-        PolicyError,
-        SealError,
-        AddressError,
-        PortError,
-    )
+    return _system(error) if isinstance(error, OSError) else None
 
 
 def _text(error: Exception) -> str:

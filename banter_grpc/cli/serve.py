@@ -81,8 +81,12 @@ def serve(
     with given(url) if url else embedded(folder(data_dir, found)) as target:
         service_url = _prepare(target, found, migrate=migrate)
         from banter_grpc.cli.running import supervise
+        from banter_grpc.workers.supervisor import PortError
 
-        supervise(_plan(found, service_url), target.embedded, found)
+        try:
+            supervise(_plan(found, service_url), target.embedded, found)
+        except PortError as error:
+            raise CommandError(str(error)) from None
 
 
 def _plan(settings: Settings, url: str) -> Plan:

@@ -12,8 +12,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from banter_grpc.foreseen import ForeseenError
 
-class EmbeddedError(Exception):
+
+class EmbeddedError(ForeseenError):
     """The embedded PostgreSQL can't be had; the text is one line that says why and what to do."""
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from banter_grpc.foreseen import ForeseenError
 
-class DatabaseError(Exception):
+
+class DatabaseError(ForeseenError):
     """Base of all that this package raises."""
 
 

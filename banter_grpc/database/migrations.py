@@ -24,6 +24,7 @@ from banter_grpc import resources
 from banter_grpc.database import roles
 from banter_grpc.database.roles import Connection
 from banter_grpc.database.yoyo_tables import Script, YoyoTables, read
+from banter_grpc.foreseen import ForeseenError
 
 _LOCK = 0x62616E746572  # "banter"
 
@@ -32,7 +33,7 @@ _CONCURRENT_INDEX = re.compile(
 )
 
 
-class MigrationError(Exception):
+class MigrationError(ForeseenError):
     """The schema is as it was before the migration that failed; the text is one line that says what to do."""
 
 

@@ -9,13 +9,15 @@ from psycopg import errors, sql
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
+from banter_grpc.foreseen import ForeseenError
+
 SERVICE = "banter_service"
 """The service's role: it may do what migrations grant to it, and owns nothing."""
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 
 
-class RoleError(Exception):
+class RoleError(ForeseenError):
     """The roles can't be made; the text is one line that says what to do."""
 
 

@@ -39,6 +39,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from banter_grpc.database.sqltext import Kind, Token, tokens
+from banter_grpc.foreseen import ForeseenError
 
 _NAME: Final = re.compile(r"-- name: ([a-z][a-z0-9_]*) :(one|many|exec)")
 _WORD: Final = re.compile(r"-- ([a-z_]+(?: [a-z_]+)?):(?: (.*))?")
@@ -52,7 +53,7 @@ _LOCAL: Final = (["SET", "LOCAL"], ["SET", "CONSTRAINTS"])
 _Refuse = Callable[..., NoReturn]
 
 
-class QueryError(Exception):
+class QueryError(ForeseenError):
     """A query that is refused: one line that names the file and the line, and says what to do."""
 
     def __init__(self, path: Path, line: int, what: str) -> None:

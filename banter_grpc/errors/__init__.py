@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from banter_grpc.foreseen import ForeseenError
+
 
 class Violation(NamedTuple):
     """A field of the request that is to blame."""
@@ -22,7 +24,7 @@ class Violation(NamedTuple):
     """Id of the contract's rule that it breaks; empty for one that only the server can check."""
 
 
-class Refusal(Exception):
+class Refusal(ForeseenError):
     """The call is refused: `reason` for programs, the text for people.
 
     `field` names the request field to blame, and is put before the text. `retry_after` is in seconds, where the same

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jwt
 
+from banter_grpc.foreseen import ForeseenError
 from banter_grpc.rpc.keys import SharedKey
 from banter_grpc.rpc.tokens import TrustedIssuer
 
@@ -24,7 +25,7 @@ DEV_SERVICE_ISSUER = "banter-dev-service"
 _KEY_BYTES = 32
 
 
-class DevKeyError(Exception):
+class DevKeyError(ForeseenError):
     """The key's file can't be used; the text says why and what to do, in one line."""
 
 

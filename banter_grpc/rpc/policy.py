@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from banter_grpc.errors import Refusal
+from banter_grpc.foreseen import ForeseenError
 from banter_grpc.rpc.caller import Caller
 
 _STAFF_AND_SERVICES = frozenset(
@@ -17,7 +18,7 @@ _STAFF_AND_SERVICES = frozenset(
 )
 
 
-class PolicyError(Exception):
+class PolicyError(ForeseenError):
     """The contract's policy of a method is missing or senseless; the server must not start."""
 
 

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import grpc
 import grpc.aio
 
+from banter_grpc.foreseen import ForeseenError
 from banter_grpc.rpc.call import Answer, Call, Send
 from banter_grpc.rpc.methods import Method
 from banter_grpc.rpc.surroundings import Surroundings
@@ -32,7 +33,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 Extend = Callable[[grpc.aio.Server], None]
 
 
-class AddressError(Exception):
+class AddressError(ForeseenError):
     """The address can't be listened on."""
 
 
