@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from banter_grpc.cli.options import DataDir, Host, OwnerUrl, Port
@@ -18,14 +17,17 @@ def dev(host: Host = None, port: Port = None, data_dir: DataDir = None, database
     Starts a PostgreSQL of its own (no TCP port; data stays in its folder), applies the migrations, makes an admin and a
     user if there are no users, and prints the address, tokens, and lines to paste. Ctrl-C stops all of it.
     """
+    import asyncio
+
     from pydantic import SecretStr
 
-    from banter_grpc import resources
+    from banter_grpc import resources, server
     from banter_grpc.cli.banner import Banner, with_token
     from banter_grpc.cli.environment import settings
     from banter_grpc.cli.people import find_or_make
+    from banter_grpc.cli.places import dev_key, find_url, folder
     from banter_grpc.cli.running import run
-    from banter_grpc.cli.targets import dev_key, embedded, find_url, folder, given
+    from banter_grpc.cli.targets import embedded, given
     from banter_grpc.database import access
     from banter_grpc.database.migrations import Migrations
     from banter_grpc.database.roles import SERVICE
@@ -45,18 +47,14 @@ def dev(host: Host = None, port: Port = None, data_dir: DataDir = None, database
         else:
             database = access.described(target.url)
 
-        def started(server: Server) -> None:
-            banner = Banner(found.host, server.port, database, people, in_checkout=resources.in_checkout())
+        def started(serving: Server) -> None:
+            banner = Banner(found.host, serving.port, database, people, in_checkout=resources.in_checkout())
             print("\n".join(banner.lines()), flush=True)
 
-        run(
-            found.model_copy(
-                update={
-                    "database_url": SecretStr(service_url),
-                    "phone_hash_key": found.phone_hash_key or SecretStr(key.derive("phone numbers")),
-                }
-            ),
-            target.embedded,
-            started,
-            dev_issuers(key),
+        made = found.model_copy(
+            update={
+                "database_url": SecretStr(service_url),
+                "phone_hash_key": found.phone_hash_key or SecretStr(key.derive("phone numbers")),
+            }
         )
+        run(made, target.embedded, lambda log: server.serve(made, log, started, dev_issuers(key)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -33,6 +32,8 @@ def run(
 
     Safe beside servers that run jobs, and any number of times.
     """
+    import asyncio
+
     from banter_grpc.cli.targets import as_service, require_migrated
     from banter_grpc.jobs.registry import JOBS
 
@@ -47,7 +48,7 @@ def run(
 
 async def _run(url: str, job: Job) -> int:
     """Run it to its end; nothing but the person at the keyboard limits its time."""
-    from banter_grpc.cli.people import connected
+    from banter_grpc.cli.connected import connected
     from banter_grpc.jobs.job import run_to_end
 
     with counting(job.name) as done:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager
@@ -38,6 +37,8 @@ def verify(
     It may run while the service works. The exit status is 0 if the ledger is whole, 3 if it is not, and 1 if that could
     not be found out.
     """
+    import asyncio
+
     from banter_grpc import seals
     from banter_grpc.cli.targets import as_service, require_migrated
 
@@ -64,6 +65,8 @@ def seal(
     It finds out who wrote that history anew, which verify alone can't. BANTER_SEAL_KEY signs it: a secret of 32
     characters or more that whoever administers the database does not know.
     """
+    import asyncio
+
     from banter_grpc.cli.targets import as_service, require_migrated
 
     key = _key()
@@ -76,7 +79,7 @@ def seal(
 async def _verify(url: str, user_id: str | None, seal: Seal | None) -> tuple[int, int]:
     """How many rows were looked at, and how many discrepancies found and printed."""
     from banter_grpc import ledger, seals
-    from banter_grpc.cli.people import connected
+    from banter_grpc.cli.connected import connected
     from banter_grpc.database.queries import wallet_ledger as queries
 
     async with connected(url) as database:
@@ -107,7 +110,7 @@ async def _follow(events: AsyncGenerator[Progress | Discrepancy], show: _Shown) 
 async def _seal(url: str, file: Path, key: bytes) -> int:
     """How many wallets were sealed."""
     from banter_grpc import seals
-    from banter_grpc.cli.people import connected
+    from banter_grpc.cli.connected import connected
     from banter_grpc.ledger import Progress
 
     wallets = 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from banter_grpc import values
-from banter_grpc.database.database import Database, PoolSettings
+from banter_grpc.cli.connected import connected, find
+from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as user_queries
 from banter_grpc.database.queries.user import Profile
 from banter_grpc.database.statement import Step
@@ -34,23 +33,6 @@ async def find_or_make(service_url: str) -> list[Profile]:
         if await database.run(user_queries.find_first_user()) is None:
             await _make(database)
         return [profile for who in (ADMIN, USER) if (profile := await find(database, who.phone_number)) is not None]
-
-
-@asynccontextmanager
-async def connected(url: str, *, statement_timeout: float | None = 15.0) -> AsyncGenerator[Database]:
-    """A database for a command's few queries."""
-    database = Database(PoolSettings(url=url, size=1, min_size=1, statement_timeout=statement_timeout))
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def find(database: Database, phone_number: str) -> Profile | None:
-    """The active user of a phone number."""
-    profile = await database.run(user_queries.get_user_by_phone_number(phone_number=phone_number))
-    return profile if profile is not None and profile.is_active else None
 
 
 async def _make(database: Database) -> None:

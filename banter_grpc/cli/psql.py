@@ -28,8 +28,9 @@ def psql(
     Without BANTER_MIGRATION_DATABASE_URL it is BANTER_DATABASE_URL that counts.
     """
     from banter_grpc.cli.environment import settings
+    from banter_grpc.cli.places import find_url, folder
     from banter_grpc.cli.signals import left_to_child
-    from banter_grpc.cli.targets import embedded, find_url, folder, given
+    from banter_grpc.cli.targets import embedded, given
     from banter_grpc.database import access
 
     found = settings()

@@ -1,9 +1,9 @@
-"""Serving in the foreground, and keeping the embedded PostgreSQL alive meanwhile."""
+"""Working in the foreground, and keeping the embedded PostgreSQL alive meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from banter_grpc import loop
@@ -11,33 +11,12 @@ from banter_grpc.cli import signals
 from banter_grpc.config import Settings
 from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
 from banter_grpc.rpc.telemetry.logs import Log, make_log, take_over_libraries
-from banter_grpc.rpc.tokens import TrustedIssuer
-from banter_grpc.server import Server, serve
-from banter_grpc.workers.supervisor import Plan, Supervisor
 
 _WATCH_SECONDS = 0.5
 
 
-def run(
-    settings: Settings,
-    embedded: EmbeddedPostgres | None,
-    started: Callable[[Server], None] = lambda _: None,
-    issuers: Sequence[TrustedIssuer] = (),
-) -> None:
-    """Serve in this process until SIGINT or SIGTERM. `started` is called once calls are taken."""
-
-    async def work(log: Log) -> None:
-        await serve(settings, log, started, issuers)
-
-    loop.run(_beside(embedded, settings, work))
-
-
-def supervise(plan: Plan, embedded: EmbeddedPostgres | None, settings: Settings) -> None:
-    """Keep workers serving until SIGINT or SIGTERM."""
-
-    async def work(log: Log) -> None:
-        await Supervisor(plan, log).run()
-
+def run(settings: Settings, embedded: EmbeddedPostgres | None, work: Callable[[Log], Awaitable[None]]) -> None:
+    """Do the work, which ends at SIGINT or SIGTERM, in an event loop and with a log."""
     loop.run(_beside(embedded, settings, work))
 
 

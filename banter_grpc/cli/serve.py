@@ -56,7 +56,7 @@ def serve(
     installed then.
     """
     from banter_grpc.cli.environment import settings
-    from banter_grpc.cli.targets import embedded, find_url, folder, given
+    from banter_grpc.cli.places import find_url, folder
 
     found = settings(
         host=host,
@@ -78,13 +78,16 @@ def serve(
         )
     if migrate and url is not None and found.migration_database_url is None:
         raise CommandError("--migrate needs the database's owner: set BANTER_MIGRATION_DATABASE_URL")
+    from banter_grpc.cli.targets import embedded, given
+
     with given(url) if url else embedded(folder(data_dir, found)) as target:
         service_url = _prepare(target, found, migrate=migrate)
-        from banter_grpc.cli.running import supervise
-        from banter_grpc.workers.supervisor import PortError
+        from banter_grpc.cli.running import run
+        from banter_grpc.workers.supervisor import PortError, Supervisor
 
+        plan = _plan(found, service_url)
         try:
-            supervise(_plan(found, service_url), target.embedded, found)
+            run(found, target.embedded, lambda log: Supervisor(plan, log).run())
         except PortError as error:
             raise CommandError(str(error)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 from typing import Annotated
@@ -36,7 +35,7 @@ def token(
     if service is not None and not (service.isprintable() and 0 < len(service) <= 255):
         raise typer.BadParameter("a service's name has 1 to 255 visible characters", param_hint="--service")
     from banter_grpc.cli.environment import settings
-    from banter_grpc.cli.targets import dev_key, folder
+    from banter_grpc.cli.places import dev_key, folder
     from banter_grpc.rpc.mint import DEV_AUDIENCE, DEV_ISSUER, DEV_SERVICE_ISSUER, mint
 
     key = dev_key(folder(data_dir, settings()))
@@ -56,6 +55,8 @@ def _parse(text: str) -> int:
 
 def _user_of(phone: str, database_url: str | None, data_dir: Path | None) -> str:
     """The id of the active user of a phone number."""
+    import asyncio
+
     from banter_grpc.cli.targets import as_service, require_migrated
     from banter_grpc.errors import Refusal
     from banter_grpc.values import parse_phone_number
@@ -73,7 +74,7 @@ def _user_of(phone: str, database_url: str | None, data_dir: Path | None) -> str
 
 
 async def _find(url: str, number: str) -> str | None:
-    from banter_grpc.cli.people import connected, find
+    from banter_grpc.cli.connected import connected, find
 
     async with connected(url) as database:
         profile = await find(database, number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -28,6 +27,8 @@ def role(
     database_url: ServiceUrl = None,
 ) -> None:
     """Give a user a role. Servers that run know of it at once, or within seconds."""
+    import asyncio
+
     from banter_grpc.cli.targets import as_service, require_migrated
 
     with as_service(database_url, data_dir) as target:
@@ -38,7 +39,7 @@ def role(
 
 async def _set_role(url: str, user_id: str, to: str) -> str:
     """The name of the user whose role was set."""
-    from banter_grpc.cli.people import connected
+    from banter_grpc.cli.connected import connected
     from banter_grpc.database.queries import user as user_queries
 
     async with connected(url) as database:

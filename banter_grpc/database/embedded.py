@@ -25,7 +25,7 @@ from banter_grpc.database import binaries, roles
 from banter_grpc.database.account import Account, EmbeddedError, choose, own_name
 from banter_grpc.database.postmaster import PORT, Postmaster
 
-__all__ = ["OWNER", "EmbeddedError", "EmbeddedPostgres", "default_folder"]
+__all__ = ["OWNER", "EmbeddedError", "EmbeddedPostgres"]
 
 OWNER = "banter"
 """The owner's role, a superuser of its own cluster, and the name of the database."""
@@ -38,14 +38,6 @@ max_connections = 200
 _UNFINISHED = "data.new."
 
 _HBA = "local all all peer map=banter\nlocal replication all peer map=banter\n"
-
-
-def default_folder() -> Path:
-    """Where data lives when nobody says otherwise: of the system for root, else of the user."""
-    if os.geteuid() == 0:
-        return Path("/var/lib/banter")
-    home = os.environ.get("XDG_DATA_HOME", "")
-    return Path(home if home.startswith("/") else Path.home() / ".local" / "share", "banter")
 
 
 class EmbeddedPostgres:

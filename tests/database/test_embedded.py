@@ -14,8 +14,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from banter_grpc.cli.places import default_folder
 from banter_grpc.database import account, binaries
-from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
 from tests.support.processes import PythonProcess, eventually
 
 START = """
