@@ -16,7 +16,7 @@ from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet_ledger as queries
 from banter_grpc.database.queries.wallet_ledger import Finding
 from banter_grpc.database.statement import Step
-from banter_grpc.values import FIRST_ID, LAST_ID
+from banter_grpc.ids import FIRST_ID, LAST_ID
 
 PIECE: Final = 1000
 """Rows of a table that one statement looks at: some tens of milliseconds."""

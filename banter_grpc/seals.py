@@ -22,7 +22,7 @@ from banter_grpc import ledger
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import wallet_ledger as queries
 from banter_grpc.foreseen import ForeseenError
-from banter_grpc.values import FIRST_ID
+from banter_grpc.ids import FIRST_ID
 
 CHECK: Final = "seal"
 """The name under which `compare` reports."""

@@ -1,19 +1,18 @@
-"""Values as the domain writes them: ids, phone numbers, time zones, dates, times."""
+"""Values as the domain writes them: phone numbers, time zones, dates, times."""
 
 from __future__ import annotations
 
 import datetime
-import uuid
 import zoneinfo
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 import phonenumbers
-import uuid_utils
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banter_grpc.errors import user as errors
+from banter_grpc.ids import LAST_ID
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import (
@@ -29,8 +28,6 @@ LAST_MICROS: Final = 253_402_300_800_000_000
 """Later than every time: the first second of the year 10000."""
 FIRST_MICROS: Final = -62_135_596_800_000_000
 """Earlier than every time: the first second of the year 1."""
-LAST_ID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-FIRST_ID: Final = "00000000-0000-0000-0000-000000000000"
 NEWEST: Final = (LAST_MICROS, LAST_ID)
 """The cursor before the newest row, of a list by time and id."""
 
@@ -66,19 +63,6 @@ class TextEnum(Generic[E]):
     def texts(self, numbers: Collection[E] = ()) -> list[str]:
         """The texts of values; without any, of all that a column can hold, in the order of the enum."""
         return [text for number, text in self._texts.items() if text and (number in numbers or not numbers)]
-
-
-def new_id() -> str:
-    """A new id, UUIDv7 (RFC 9562): ids made later sort later."""
-    return str(uuid_utils.uuid7())
-
-
-def derived_id(actor_id: str | None, request_id: str, *parts: object) -> str | None:
-    """The id that an actor's `request_id` (a UUID) always gives for the same `parts`; None without a `request_id`."""
-    if not request_id:
-        return None
-    assert actor_id is not None, "the public makes nothing"
-    return str(uuid.uuid5(uuid.UUID(actor_id), "/".join([str(uuid.UUID(request_id)), *map(str, parts)])))
 
 
 def parse_phone_number(text: str, country_code: str, *, field: str) -> PhoneNumber:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from banter_grpc import values
+from banter_grpc import ids
 from banter_grpc.cli.connected import connected, find
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as user_queries
@@ -37,11 +37,11 @@ async def find_or_make(service_url: str) -> list[Profile]:
 
 async def _make(database: Database) -> None:
     """All or nothing, in one unit; who comes second inserts nobody, and gives nobody a role."""
-    admin_id = values.new_id()
+    admin_id = ids.new_id()
     await database.run(
         _insert(admin_id, ADMIN),
         user_queries.set_user_role(role="admin", user_id=admin_id),
-        _insert(values.new_id(), USER),
+        _insert(ids.new_id(), USER),
     )
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from banter.v1 import user_pb2
 
-from banter_grpc import money, values
+from banter_grpc import ids, money, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as queries
 from banter_grpc.database.queries import wallet as wallet_queries
@@ -45,7 +45,7 @@ class UserHandler:
         phone = values.parse_phone_number(request.phone_number, country_code, field="phone_number")
         timezone = values.check_timezone(request.timezone or _DEFAULT_TIMEZONE, field="timezone")
         firebase_uid = request.firebase_uid or None
-        user_id = values.new_id()
+        user_id = ids.new_id()
         steps = (
             queries.insert_user(
                 user_id=user_id,

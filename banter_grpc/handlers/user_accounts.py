@@ -7,7 +7,7 @@ from typing import Final
 
 from banter.v1 import options_pb2, user_pb2
 
-from banter_grpc import values
+from banter_grpc import ids, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as user_queries
 from banter_grpc.database.queries import user_accounts as queries
@@ -55,7 +55,7 @@ class UserAccountsHandler:
     ) -> user_pb2.ListUsersResponse:
         """A filter that is not set becomes all the values that there are, so that one statement serves every list."""
         from_time, until_time = values.created_within(request)
-        page = self._pages.open(request, caller.actor_id, (until_time, values.FIRST_ID))
+        page = self._pages.open(request, caller.actor_id, (until_time, ids.FIRST_ID))
         before_time, before_id = page.cursor
         rows = await self._database.run(
             queries.list_users(

@@ -9,7 +9,7 @@ from typing import Final
 from banter.v1 import user_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from banter_grpc import structs, values
+from banter_grpc import ids, structs
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user_activity as queries
 from banter_grpc.errors import user as user_errors
@@ -42,7 +42,7 @@ class UserActivityHandler:
                 occur_times=_occur_times(request),
                 types=[each.type for each in new],
                 data=[structs.to_json(each.data, field=f"activities[{n}].data") for n, each in enumerate(new)],
-                tally_id=values.new_id(),
+                tally_id=ids.new_id(),
             ),
             key=request.user_id,
         )
@@ -70,7 +70,7 @@ class UserActivityHandler:
 
 
 def _id(caller: Caller, request_id: str, number: int) -> str:
-    return values.derived_id(caller.actor_id, request_id, "RecordActivities", number) or values.new_id()
+    return ids.derived_id(caller.actor_id, request_id, "RecordActivities", number) or ids.new_id()
 
 
 def _occur_times(request: user_pb2.RecordActivitiesRequest) -> list[int]:

@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from banter.v1 import user_pb2
 
-from banter_grpc import values
+from banter_grpc import ids, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user as user_queries
 from banter_grpc.database.queries import user_hosts as queries
@@ -16,8 +16,8 @@ from banter_grpc.errors import user_hosts as errors
 from banter_grpc.pages import Cursor, Pages
 from banter_grpc.rpc.caller import Caller
 
-_TOP: Final = (2**62, values.LAST_ID)
-_BOTTOM: Final = (-1, values.FIRST_ID)
+_TOP: Final = (2**62, ids.LAST_ID)
+_BOTTOM: Final = (-1, ids.FIRST_ID)
 """Places before the first host of a part of the list, and after the last: a rating, and an id."""
 
 
@@ -36,9 +36,7 @@ class UserHostsHandler:
         user_id = caller.user
         before, _, _, verification = await self._database.run(
             queries.lock_host_status(user_id=user_id),
-            queries.insert_host_verification(
-                user_id=user_id, verification_id=values.new_id(), note=request.note or None
-            ),
+            queries.insert_host_verification(user_id=user_id, verification_id=ids.new_id(), note=request.note or None),
             queries.update_host_status(user_id=user_id),
             queries.get_newest_host_verification(user_id=user_id),
             key=user_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from banter.v1 import user_pb2
 
-from banter_grpc import structs, values
+from banter_grpc import ids, structs, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user_notifications as queries
 from banter_grpc.pages import Page, Pages
@@ -23,11 +23,11 @@ class UserNotificationsHandler:
     ) -> user_pb2.SendNotificationsResponse:
         """All in one statement; the next one finds what a replay was answered when it came first."""
         new = request.notifications
-        send_key = values.derived_id(caller.actor_id, request.request_id, "SendNotifications")
+        send_key = ids.derived_id(caller.actor_id, request.request_id, "SendNotifications")
         sent, remembered = await self._database.run(
             queries.send_notifications(
                 send_key=send_key,
-                ids=[values.new_id() for _ in new],
+                ids=[ids.new_id() for _ in new],
                 user_ids=[each.user_id for each in new],
                 types=[each.type for each in new],
                 titles=[each.title for each in new],
@@ -44,7 +44,7 @@ class UserNotificationsHandler:
         self, request: user_pb2.ListNotificationsRequest, caller: Caller
     ) -> user_pb2.ListNotificationsResponse:
         """The caller's own, from one index or the other."""
-        page = self._pages.open(request, caller.actor_id, (values.LAST_ID,))
+        page = self._pages.open(request, caller.actor_id, (ids.LAST_ID,))
         rows, token = page.cut(
             await self._rows(caller.user, page, unread_only=request.unread_only), lambda row: (row.notification_id,)
         )

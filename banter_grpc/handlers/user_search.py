@@ -9,9 +9,9 @@ from banter.v1 import user_pb2
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import user_search as queries
 from banter_grpc.encoding import encode_user
+from banter_grpc.ids import FIRST_ID
 from banter_grpc.pages import Pages
 from banter_grpc.rpc.caller import Caller
-from banter_grpc.values import FIRST_ID
 
 _FIRST: Final = ("", "", FIRST_ID)
 """Which word of the query is sought is not known; before every word and id."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from banter.v1 import wallet_pb2
 
-from banter_grpc import money, values
+from banter_grpc import ids, money, values
 from banter_grpc.database.database import Database
 from banter_grpc.database.queries import caller as caller_queries
 from banter_grpc.database.queries import wallet as wallet_queries
@@ -40,7 +40,7 @@ class SubscriptionHandler:
                 request_id=request.request_id,
                 fingerprint=asked,
                 transaction_id=money.transaction_id(caller.user, request.request_id.lower()),
-                subscription_id=values.new_id(),
+                subscription_id=ids.new_id(),
                 plan_id=request.plan_id,
             ),
             key=caller.user,

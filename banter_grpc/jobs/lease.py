@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import Final
 
-from banter_grpc import values
+from banter_grpc import ids
 from banter_grpc.database.database import Database
 from banter_grpc.database.errors import DatabaseError
 from banter_grpc.database.queries import jobs as queries
@@ -28,7 +28,7 @@ class Lease:
         self._database = database
         self._name = name
         self._seconds = seconds
-        self._holder = values.new_id()
+        self._holder = ids.new_id()
         self._instance = f"{socket.gethostname()}-{os.getpid()}"
         self._until = 0.0
 

@@ -15,7 +15,7 @@ from banter.v1 import user_pb2
 from psycopg import sql
 
 from banter_grpc.database.queries import user_hosts as queries
-from banter_grpc.values import new_id
+from banter_grpc.ids import new_id
 from tests.conftest import NewDatabase
 from tests.rpc.test_user_hosts import someone_waits
 from tests.support.harness import Running, new_phone_number, refused, running

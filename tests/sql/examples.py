@@ -23,8 +23,9 @@ from banter_grpc.database.queries import (
     wallet_withdrawals,
 )
 from banter_grpc.database.statement import Step
+from banter_grpc.ids import LAST_ID
 from banter_grpc.ledger import CHECKS
-from banter_grpc.values import FIRST_MICROS, LAST_ID, LAST_MICROS
+from banter_grpc.values import FIRST_MICROS, LAST_MICROS
 
 _NOBODY: Final = "00000000-0000-0000-0000-000000000000"
 _FULL: Final = "00000000-0000-7000-8000-000000000001"
