@@ -1,4 +1,4 @@
-"""Where a command's database is: an option says it, else the environment, else it is the embedded one in its folder."""
+"""Where a command's database and the development key are: an option says it, else the environment, else a default."""
 
 from __future__ import annotations
 
