@@ -7,11 +7,9 @@ account could not enter them as root.
 from __future__ import annotations
 
 import os
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
@@ -21,12 +19,6 @@ from tests.support.clusters import Cluster, Database, shared_cluster
 
 # Before grpc is imported: its fork handlers crash children, such as PostgreSQL's.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-
-if sys.dont_write_bytecode:
-    # Tests start many processes, each of which would compile all that it imports: keep bytecode, apart from sources.
-    sys.dont_write_bytecode, sys.pycache_prefix = False, str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 if TYPE_CHECKING:
     from tests.support.harness import Running

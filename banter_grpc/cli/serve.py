@@ -83,13 +83,10 @@ def serve(
     with given(url) if url else embedded(folder(data_dir, found)) as target:
         service_url = _prepare(target, found, migrate=migrate)
         from banter_grpc.cli.running import run
-        from banter_grpc.workers.supervisor import PortError, Supervisor
+        from banter_grpc.workers.supervisor import Supervisor
 
         plan = _plan(found, service_url)
-        try:
-            run(found, target.embedded, lambda log: Supervisor(plan, log).run())
-        except PortError as error:
-            raise CommandError(str(error)) from None
+        run(found, target.embedded, lambda log: Supervisor(plan, log).run())
 
 
 def _plan(settings: Settings, url: str) -> Plan:

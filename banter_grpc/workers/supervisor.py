@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from banter_grpc.foreseen import ForeseenError
 from banter_grpc.rpc.telemetry.logs import Log
 from banter_grpc.workers.exposition import MetricsEndpoint, merge
 from banter_grpc.workers.process import ForkServer, Worker
@@ -22,7 +23,7 @@ _LOOK_SECONDS = 0.25
 _LONGEST_PAUSE = 5.0
 
 
-class PortError(Exception):
+class PortError(ForeseenError):
     """A port can't be listened on; the text says what to do."""
 
 

@@ -181,7 +181,7 @@ async def test_what_is_installed_and_does_not_start_replaces_nobody(
 def test_workers_of_one_fork_server_make_ids_of_their_own() -> None:
     code = """
         import os
-        from banter_grpc.values import new_id
+        from banter_grpc.ids import new_id
         new_id()
         for _ in range(2):
             if os.fork() == 0:
