@@ -14,12 +14,21 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from psycopg.conninfo import make_conninfo
 
 from banter_grpc import resources
-from banter_grpc.cli import main
+from banter_grpc.cli import main, version
 from banter_grpc.config import Settings
 from banter_grpc.database import access
 from banter_grpc.database.roles import RoleError
 from tests.conftest import NewDatabase
-from tests.support.command import PHONE_HASH_KEY, banter, complaint_of, environment, output_of
+from tests.support.command import (
+    COMMAND,
+    PHONE_HASH_KEY,
+    banter,
+    banter_here,
+    complaint,
+    complaint_of,
+    environment,
+    output_of,
+)
 from tests.support.processes import ROOT
 
 COMMANDS = [
@@ -70,8 +79,7 @@ def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
     return capsys.readouterr().out
 
 
-def run_python(code: str, **settings: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", code]
+def run_process(*command: str, **settings: object) -> subprocess.CompletedProcess[str]:
     env = environment(**settings)
     return subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
@@ -120,10 +128,16 @@ def test_a_command_waits_for_no_heavy_import_that_it_does_not_need(
         arguments = command.format(owner=owner_url, service=service_url, folder=tmp_path / "new", taken=taken).split()
         code = f"import sys; from banter_grpc.cli import main; main({arguments!r}); print(*sys.modules)"
         settings = {"issuers": ISSUERS, "phone_hash_key": PHONE_HASH_KEY} if "{taken}" in command else {}
-        done = run_python(code, workers=1, database_test=True, **settings)
+        done = run_process(sys.executable, "-c", code, workers=1, database_test=True, **settings)
     imported = done.stdout.splitlines()[-1].split()
     assert {"typer", "banter_grpc.cli"} <= set(imported)
     assert HEAVY.intersection(imported) == set(needed.split()), done.stderr
+
+
+@pytest.mark.parametrize("program", [COMMAND, ["banter"]], ids=["python -m", "banter"])
+def test_the_status_and_the_line_of_a_command_are_those_of_its_process(program: list[str]) -> None:
+    assert "'fly'" in complaint(run_process(*program, "fly"), status=2)
+    assert run_process(*program, "version").returncode == 0
 
 
 def test_the_version_is_that_of_the_package() -> None:
@@ -153,7 +167,7 @@ def test_a_command_that_makes_no_sense_is_told_so_in_one_line(arguments: list[st
 
 
 def test_the_command_alone_shows_its_help() -> None:
-    done = banter()
+    done = banter_here()
     assert "Usage: banter" in done.stdout + done.stderr
     assert "banter: " not in done.stderr
 
@@ -163,6 +177,12 @@ def test_the_command_alone_shows_its_help() -> None:
 )
 def test_a_database_that_is_not_there_is_said_in_one_line_without_the_password(command: list[str]) -> None:
     line = complaint_of(*command, "--database-url", NOWHERE)
+    assert "check the URL" in line
+    assert "secret" not in line
+
+
+def test_a_process_says_no_more_of_it_than_that_line() -> None:
+    line = complaint(banter("user", "role", NOBODY, "user", "--database-url", NOWHERE))
     assert "check the URL" in line
     assert "secret" not in line
 
@@ -185,10 +205,10 @@ def test_a_port_in_use_is_said_in_one_line(new_database: NewDatabase, tmp_path: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         database = ("--database-url", new_database().owner_url, "--data-dir", tmp_path)
-        line = complaint_of("dev", "--port", port, *database, log_level="error")
+        line = complaint(banter("dev", "--port", port, *database, log_level="error"))
         assert f"127.0.0.1:{port}" in line
         assert "--port" in line
-        line = complaint_of("dev", "--port", "0", *database, metrics_port=port, log_level="error")
+        line = complaint(banter("dev", "--port", "0", *database, metrics_port=port, log_level="error"))
         assert "--metrics-port" in line
 
 
@@ -305,10 +325,11 @@ def test_the_owners_url_serves_as_the_services(owner_url: str) -> None:
     assert found == ("banter_service", "public")
 
 
-def test_a_defect_is_one_line_and_a_traceback_for_who_asks() -> None:
-    code = "from banter_grpc.cli import version, main; version.platform = None; exit(main(['version']))"
-    for level, quiet in (("info", True), ("debug", False)):
-        done = run_python(code, log_level=level)
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1].startswith("banter: a defect of banter, AttributeError: report it")
-        assert ("Traceback" not in done.stderr) is quiet
+def test_a_defect_is_one_line_and_a_traceback_for_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(version, "platform", None)
+    defect = "banter: a defect of banter, AttributeError: report it"
+    assert complaint_of("version", log_level="info").startswith(defect)
+    done = banter_here("version", log_level="debug")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback ")
+    assert done.stderr.splitlines()[-1].startswith(defect)

@@ -77,9 +77,7 @@ def test_it_refuses_a_database_that_may_lose_commits_unless_it_is_for_tests(
     line = complaint_of("serve", **settings)
     assert "synchronous_commit" in line
     assert "fsync" not in line
-    with Serving("serve", database_test=True, **settings) as running:
-        running.interrupt(signal.SIGTERM)
-        assert running.wait() == 0
+    assert "99 workers" in complaint_of("serve", "--workers", "99", database_test=True, **settings)  # it goes on
 
 
 def test_it_migrates_when_asked_and_describes_nothing_unless_asked(issuers: str, new_database: NewDatabase) -> None:
@@ -93,6 +91,8 @@ def test_it_migrates_when_asked_and_describes_nothing_unless_asked(issuers: str,
     with Serving("serve", "--migrate", **settings) as running:
         assert services(running.port).returncode != 0
         assert running.printed == ""
+        running.interrupt(signal.SIGTERM)
+        assert running.wait() == 0
     with Serving("serve", "--reflection", **settings) as running:
         assert "banter.v1.UserService" in services(running.port).stdout.split()
         running.interrupt()
