@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
+from types import FrameType
 from typing import Literal, Self, cast
 
 from banter.v1 import options_pb2, user_pb2, wallet_pb2
@@ -259,8 +260,13 @@ async def serve(
     """Serve until SIGTERM or SIGINT, then drain. Calls `started` once calls are taken."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop.set)  # a repeated one changes nothing
+
+    # Not the loop's own handlers: while somebody takes those away to ignore the signal, the next one kills the process.
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)  # a repeated one changes nothing
+        signal.signal(number, end)
     async with Server(settings, log, issuers) as server:
         log.info("serving", host=settings.host, port=server.port)
         started(server)
