@@ -187,12 +187,12 @@ class Serving:
             assert self._process.poll() is None, self.log
             if arguments[0] == "dev":
                 eventually(lambda: "Paste" in self.printed or "banter token" in self.printed)
+            (line,) = [line for line in self.log.splitlines() if '"event":"serving"' in line]
+            self.port = int(json.loads(line)["port"])
         except BaseException:
             self.kill()
             self._folder.cleanup()
             raise
-        (line,) = [line for line in self.log.splitlines() if '"event":"serving"' in line]
-        self.port = int(json.loads(line)["port"])
         self.seconds_to_ready = time.monotonic() - started
 
     def __enter__(self) -> Self:
