@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import logging
+import os
 import re
 import shlex
+import signal
 import socket
 import stat
 import subprocess
@@ -14,7 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from psycopg.conninfo import make_conninfo
 
 from banter_grpc import resources
-from banter_grpc.cli import main, version
+from banter_grpc.cli import main, signals, version
 from banter_grpc.config import Settings
 from banter_grpc.database import access
 from banter_grpc.database.roles import RoleError
@@ -164,6 +167,21 @@ def test_a_command_that_makes_no_sense_is_told_so_in_one_line(arguments: list[st
     line = complaint_of(*arguments, status=2)
     assert words in line
     assert line.endswith("--help)")
+
+
+def test_a_command_that_is_run_here_leaves_no_trace_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def state() -> list[object]:
+        return [dict(os.environ), Path.cwd(), logging.getLogger().handlers[:], signal.getsignal(signal.SIGINT)]
+
+    def ends() -> str:
+        signals.ignore()
+        os.chdir("/")
+        raise BrokenPipeError
+
+    monkeypatch.setattr(version.platform, "python_version", ends)
+    before = state()
+    assert banter_here("version", port=1).returncode == 1
+    assert state() == before
 
 
 def test_the_command_alone_shows_its_help() -> None:
