@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from types import FrameType
 from typing import Literal, Self, cast
 
 from banter.v1 import options_pb2, user_pb2, wallet_pb2
@@ -17,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2
 from prometheus_client import start_http_server
 
+from banter_grpc import loop
 from banter_grpc.config import Settings
 from banter_grpc.database.database import Database, LaneSettings, PoolSettings
 from banter_grpc.database.lane_settings import MOST_STEPS
@@ -259,14 +259,8 @@ async def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT, then drain. Calls `started` once calls are taken."""
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(stop.set)  # a repeated one changes nothing
-
-    # Not the loop's own handlers: while somebody takes those away to ignore the signal, the next one kills the process.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        loop.on_signal(number, stop.set)  # a repeated one changes nothing
     async with Server(settings, log, issuers) as server:
         log.info("serving", host=settings.host, port=server.port)
         started(server)

@@ -35,10 +35,7 @@ async def _beside(
             with suppress(asyncio.CancelledError):
                 await keeper
         log.flush()
-        # The loop would give its signals back to Python, whose handlers end the process before PostgreSQL has stopped.
-        for number in signals.ENDING:
-            asyncio.get_running_loop().remove_signal_handler(number)
-        signals.ignore()
+        signals.ignore()  # until PostgreSQL has stopped
 
 
 async def _keep_alive(server: EmbeddedPostgres, log: Log) -> None:

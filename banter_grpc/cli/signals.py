@@ -10,9 +10,9 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM)
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _HANG_UP = getattr(signal, "SIGHUP", None)
-_ALL = ENDING if _HANG_UP is None else (*ENDING, _HANG_UP)
+_ALL = _ENDING if _HANG_UP is None else (*_ENDING, _HANG_UP)
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def interrupted_once() -> Generator[None]:
 
     A terminal that is closed counts as SIGTERM, unless nohup has it ignored.
     """
-    before = {number: signal.signal(number, _interrupt) for number in ENDING}
+    before = {number: signal.signal(number, _interrupt) for number in _ENDING}
     if _HANG_UP is not None and signal.getsignal(_HANG_UP) is signal.SIG_DFL:
         before[_HANG_UP] = signal.signal(_HANG_UP, _terminate)
     try:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from banter_grpc import loop
 from banter_grpc.foreseen import ForeseenError
 from banter_grpc.rpc.telemetry.logs import Log
 from banter_grpc.workers.exposition import MetricsEndpoint, merge
@@ -62,7 +63,6 @@ class Supervisor:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; raises `PortError`."""
-        loop = asyncio.get_running_loop()
         endpoint = MetricsEndpoint(self._metrics, self.is_ready)
         with _reserve(self._plan.host, self._plan.port) as port:
             self.port = port.getsockname()[1]
@@ -70,8 +70,8 @@ class Supervisor:
                 self.metrics_port = await _open(endpoint, self._plan.host, self._plan.metrics_port)
                 self._log.info("metrics", host=self._plan.host, port=self.metrics_port)
             for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, self._stop.set)
-            loop.add_signal_handler(signal.SIGHUP, self._roll.set)
+                loop.on_signal(number, self._stop.set)
+            loop.on_signal(signal.SIGHUP, self._roll.set)
             tasks = [asyncio.create_task(self._keep(slot)) for slot in range(self._plan.workers)]
             tasks += [asyncio.create_task(self._watch()), asyncio.create_task(self._replace_when_told())]
             await self._stop.wait()

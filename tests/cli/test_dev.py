@@ -15,6 +15,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from banter_grpc import loop
 from banter_grpc.cli.people import find_or_make
 from banter_grpc.database.embedded import EmbeddedPostgres
 from tests.conftest import NewDatabase
@@ -192,6 +193,24 @@ def test_a_database_with_users_is_given_no_others(new_database: NewDatabase, tmp
             assert "banter token --phone" in running.printed
             assert running.lines("uv run buf curl ") == []
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (1,)
+
+
+def test_a_signal_is_ours_until_somebody_else_takes_it() -> None:
+    """The loop's end gives it back to nobody: by default the next one would kill a process that stops PostgreSQL."""
+
+    async def work() -> None:
+        came = asyncio.Event()
+        loop.on_signal(signal.SIGUSR1, came.set)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        async with asyncio.timeout(5):
+            await came.wait()
+
+    before = signal.getsignal(signal.SIGUSR1)
+    try:
+        loop.run(work())
+        assert signal.getsignal(signal.SIGUSR1) not in (before, signal.SIG_DFL)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 async def test_many_who_begin_at_once_make_each_person_once(new_database: NewDatabase) -> None:
