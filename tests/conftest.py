@@ -50,6 +50,13 @@ def cluster() -> Iterator[Cluster]:
         yield shared
 
 
+@pytest.fixture(scope="module")
+def own_cluster(cluster: Cluster) -> Iterator[Cluster]:
+    """A PostgreSQL of a module's own, which its tests may stop."""
+    with cluster.another() as own:
+        yield own
+
+
 @pytest.fixture(scope="session")
 def worker_database(cluster: Cluster) -> Iterator[Database]:
     """This worker's own migrated database. Its tests share it, so each works with rows of its own."""

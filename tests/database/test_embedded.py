@@ -17,6 +17,7 @@ import pytest
 from banter_grpc.cli.places import default_folder
 from banter_grpc.database import account, binaries
 from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
+from tests.support.clusters import Cluster
 from tests.support.processes import PythonProcess, eventually
 
 START = """
@@ -184,8 +185,8 @@ class TestOrdinary:
             server.start()
             eventually(lambda: is_let_in(server))
 
-    def test_names_are_compared_without_case_beyond_ascii(self, any_server: EmbeddedPostgres) -> None:
-        with psycopg.connect(any_server.url()) as connection:
+    def test_names_are_compared_without_case_beyond_ascii(self, cluster: Cluster) -> None:
+        with psycopg.connect(cluster.server.url()) as connection:
             assert connection.execute("SELECT lower('ÄÉÑΩЖ'), upper('äéñ')").fetchone() == ("äéñωж", "ÄÉÑ")
 
 

@@ -18,7 +18,7 @@ from banter_grpc.database.lanes import Lanes
 from banter_grpc.database.statement import Step, Way
 from tests.conftest import NewDatabase
 from tests.database.lane_units import COUNT, DIVIDE, ONE, PID, PUT, SLEEP, statement, unit, within
-from tests.support.clusters import own_cluster
+from tests.support.clusters import Cluster
 from tests.support.proxy import Cut, Proxy
 
 Admin = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -105,23 +105,22 @@ async def test_a_unit_that_was_not_sent_goes_to_another_lane(lane_url: str, admi
         assert lanes.stats().waiting == 0
 
 
-async def test_a_restarted_server_is_waited_for_only_so_long() -> None:
-    with own_cluster() as cluster:
-        url = cluster.new_database(migrated=False).owner_url
-        async with opened(url, patience=15) as lanes:
-            sent = [asyncio.create_task(lanes.run(unit((SLEEP, (5,))))) for _ in range(4)]
-            await asyncio.sleep(0.1)
-            await asyncio.to_thread(cluster.server.stop)
-            results = await within(asyncio.gather(*sent, return_exceptions=True))
-            assert [type(result) for result in results] == [ConnectionEnded] * 4
-            waiting = [asyncio.create_task(lanes.run(unit((ONE, (i,))))) for i in range(50)]
-            await asyncio.sleep(0.1)
-            assert lanes.waiting == 50
-            lanes._settings = LaneSettings(patience=0.2)
-            with pytest.raises(errors.NotExecutedError, match=r"0\.2 s"):
-                await within(lanes.run(unit((ONE, (1,)))), 1)
-            await asyncio.to_thread(cluster.server.start)
-            assert await within(asyncio.gather(*waiting)) == [[[(i,)]] for i in range(50)]
+async def test_a_restarted_server_is_waited_for_only_so_long(own_cluster: Cluster) -> None:
+    url = own_cluster.new_database(migrated=False).owner_url
+    async with opened(url, patience=15) as lanes:
+        sent = [asyncio.create_task(lanes.run(unit((SLEEP, (5,))))) for _ in range(4)]
+        await asyncio.sleep(0.1)
+        await asyncio.to_thread(own_cluster.server.stop)
+        results = await within(asyncio.gather(*sent, return_exceptions=True))
+        assert [type(result) for result in results] == [ConnectionEnded] * 4
+        waiting = [asyncio.create_task(lanes.run(unit((ONE, (i,))))) for i in range(50)]
+        await asyncio.sleep(0.1)
+        assert lanes.waiting == 50
+        lanes._settings = LaneSettings(patience=0.2)
+        with pytest.raises(errors.NotExecutedError, match=r"0\.2 s"):
+            await within(lanes.run(unit((ONE, (1,)))), 1)
+        await asyncio.to_thread(own_cluster.server.start)
+        assert await within(asyncio.gather(*waiting)) == [[[(i,)]] for i in range(50)]
 
 
 async def test_closing_lanes_refuse_who_waits_for_one(lane_url: str, admin: Admin) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from banter_grpc import resources
 from banter_grpc.database.embedded import EmbeddedPostgres
 from banter_grpc.database.migrations import MigrationError, Migrations, MigrationState
 from tests.conftest import NewDatabase
+from tests.support.clusters import Cluster, Database
 from tests.support.processes import PythonProcess, eventually
 
 UP = """
@@ -318,29 +319,36 @@ class TestOurs:
             assert f"\n-- depends: {before}".rstrip() + "\n" in path.read_text()
             assert path.with_suffix(".rollback.sql").read_text().strip()
 
-    def test_up_down_up_gives_the_same_catalogue(self, any_server: EmbeddedPostgres) -> None:
+    def test_up_down_up_gives_the_same_catalogue(self, cluster: Cluster, url: str) -> None:
         """What a rollback forgets is there at the end, or in the way of its own migration."""
-        migrations, url = Migrations(), any_server.url()
+        migrations = Migrations()
         names = migrations.up(url)
-        whole = catalogue(any_server, url)
+        whole = catalogue(cluster.server, url)
         assert "CREATE TABLE public.users" in whole
         for count in (1, len(names)):
             assert migrations.down(url, count) == names[::-1][:count]
-            bare = catalogue(any_server, url)
+            bare = catalogue(cluster.server, url)
             assert migrations.up(url) == names[-count:]
-            assert catalogue(any_server, url) == whole
+            assert catalogue(cluster.server, url) == whole
         assert [migrations.down(url) for _ in names] == [[name] for name in names[::-1]]
-        assert catalogue(any_server, url) == bare
+        assert catalogue(cluster.server, url) == bare
         assert "CREATE" not in bare
 
-    def test_an_owner_of_no_more_than_the_database_migrates_up_and_down(self, any_server: EmbeddedPostgres) -> None:
-        with psycopg.connect(any_server.url(database="postgres"), autocommit=True) as connection:
-            connection.execute("CREATE ROLE plain")
-            connection.execute("GRANT banter_service TO plain")
-            connection.execute("CREATE DATABASE owned OWNER plain")
-        url = any_server.url(database="owned") + "&options=-c%20role%3Dplain"
+    @pytest.fixture
+    def owned(self, cluster: Cluster, new_database: NewDatabase) -> Iterator[Database]:
+        """An empty database of `plain`, who may do nothing else."""
+        made = new_database(migrated=False)
+        query(made.owner_url, "CREATE ROLE plain")
+        query(made.owner_url, "GRANT banter_service TO plain")
+        query(made.owner_url, f"ALTER DATABASE {made.name} OWNER TO plain")
+        yield made
+        cluster.drop_database(made.name)
+        query(cluster.server.url(), "DROP ROLE plain")
+
+    def test_an_owner_of_no_more_than_the_database_migrates_up_and_down(self, owned: Database) -> None:
+        url = owned.owner_url + "&options=-c%20role%3Dplain"
         names = Migrations().up(url)
-        assert query(any_server.url(user="banter_service", database="owned"), "SELECT count(*) FROM users") == [(0,)]
+        assert query(owned.service_url, "SELECT count(*) FROM users") == [(0,)]
         assert query(url, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'users'") == [("plain",)]
         assert Migrations().down(url, len(names)) == names[::-1]
         assert Migrations().up(url) == names

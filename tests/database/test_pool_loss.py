@@ -7,7 +7,6 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import psycopg
 import pytest
@@ -16,7 +15,7 @@ from banter_grpc.database import errors
 from banter_grpc.database.database import Database
 from tests.conftest import NewDatabase
 from tests.database.pools import INSERT, PID, PUT, SLEEP, VALUES, ask, create_tables, opened, step, until
-from tests.support.clusters import Cluster, own_cluster
+from tests.support.clusters import Cluster
 from tests.support.clusters import Database as Made
 from tests.support.proxy import Cut, Proxy
 
@@ -164,20 +163,15 @@ async def test_terminating_backends_at_random_gives_only_errors_of_the_table(mad
         assert stats.size == 8
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[Cluster]:
-    """A cluster that these tests may stop."""
-    with own_cluster() as cluster:
-        yield cluster
-
-
-async def test_a_server_that_was_stopped_for_4_s_is_back_in_2(own: Cluster, caplog: pytest.LogCaptureFixture) -> None:
-    made = own.new_database()
+async def test_a_server_that_was_stopped_for_4_s_is_back_in_2(
+    own_cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = own_cluster.new_database()
     create_tables(made.owner_url)
     async with opened(made.service_url, size=8, min_size=4) as database:
         with caplog.at_level(logging.INFO):
             await asyncio.gather(*(database.run(step(SLEEP, 0.1)) for _ in range(8)))
-            await asyncio.to_thread(own.server.stop)
+            await asyncio.to_thread(own_cluster.server.stop)
             stopped = time.monotonic()
             slowest = [await _refused(database) for _ in range(20)]
             assert max(slowest) < 2.5
@@ -186,7 +180,7 @@ async def test_a_server_that_was_stopped_for_4_s_is_back_in_2(own: Cluster, capl
                 await _refused(database)
                 assert not await database.ping()
                 await asyncio.sleep(0.1)
-            await asyncio.to_thread(own.server.start)
+            await asyncio.to_thread(own_cluster.server.start)
             assert await until(database.ping, 5) < 2
 
             async def is_full() -> bool:
@@ -209,8 +203,8 @@ async def _refused(database: Database) -> float:
     return time.monotonic() - started
 
 
-async def test_a_pool_recovers_though_nobody_asks(own: Cluster) -> None:
-    made = own.new_database()
+async def test_a_pool_recovers_though_nobody_asks(own_cluster: Cluster) -> None:
+    made = own_cluster.new_database()
     async with Proxy(made.service_url) as proxy, opened(proxy.url, size=4, min_size=3) as database:
         proxy.refuse = True
         proxy.drop()

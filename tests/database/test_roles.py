@@ -11,6 +11,7 @@ from psycopg import errors
 from banter_grpc.database import roles
 from banter_grpc.database.embedded import EmbeddedPostgres
 from tests.conftest import NewDatabase
+from tests.support.clusters import Cluster
 
 GRANTS = {
     ("leases", "INSERT"),
@@ -181,14 +182,15 @@ class TestBootstrap:
     """On a cluster of their own: roles belong to the whole of it."""
 
     @pytest.fixture
-    def server(self, any_server: EmbeddedPostgres) -> Iterator[EmbeddedPostgres]:
+    def server(self, own_cluster: Cluster) -> Iterator[EmbeddedPostgres]:
         """A server without the service's role; an owner without rights, and one who may make roles."""
-        administer(any_server, "DROP ROLE IF EXISTS banter_service")
-        administer(any_server, "CREATE ROLE plain")
-        administer(any_server, "CREATE ROLE maker CREATEROLE")
-        yield any_server
+        server = own_cluster.server
+        administer(server, "DROP ROLE IF EXISTS banter_service")
+        administer(server, "CREATE ROLE plain")
+        administer(server, "CREATE ROLE maker CREATEROLE")
+        yield server
         for name in ("banter_service", "plain", "maker"):
-            administer(any_server, f"DROP ROLE IF EXISTS {name}")
+            administer(server, f"DROP ROLE IF EXISTS {name}")
 
     def test_it_makes_the_role_once(self, server: EmbeddedPostgres) -> None:
         for _ in range(2):

@@ -15,7 +15,7 @@ import pytest
 from banter.v1 import user_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.clusters import own_cluster
+from tests.support.clusters import Cluster
 from tests.support.harness import Running, failure_of, over_lanes, over_pool, running
 
 ALLOWED = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "SERVER_BUSY", "DEADLINE_EXCEEDED"}
@@ -175,20 +175,19 @@ async def is_ready(banter: Running) -> bool:
     return answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-async def test_a_database_stopped_for_ten_seconds_is_back_at_once_when_it_is_back() -> None:
-    with own_cluster() as cluster:
-        database = cluster.new_database()
-        urls = database.owner_url, database.service_url
-        async with running(*urls, **over_lanes(4)) as lanes, running(*urls, **over_pool(8)) as pool:
-            stopped, back = asyncio.Event(), asyncio.Event()
-            both = [asyncio.create_task(outlives_its_database(banter, stopped, back)) for banter in (lanes, pool)]
-            await asyncio.sleep(1)
-            await asyncio.to_thread(cluster.server.stop)
-            stopped.set()
-            await asyncio.sleep(10)
-            await asyncio.to_thread(cluster.server.start)
-            back.set()
-            await asyncio.wait_for(asyncio.gather(*both), 30)
+async def test_a_database_stopped_for_ten_seconds_is_back_at_once_when_it_is_back(own_cluster: Cluster) -> None:
+    database = own_cluster.new_database()
+    urls = database.owner_url, database.service_url
+    async with running(*urls, **over_lanes(4)) as lanes, running(*urls, **over_pool(8)) as pool:
+        stopped, back = asyncio.Event(), asyncio.Event()
+        both = [asyncio.create_task(outlives_its_database(banter, stopped, back)) for banter in (lanes, pool)]
+        await asyncio.sleep(1)
+        await asyncio.to_thread(own_cluster.server.stop)
+        stopped.set()
+        await asyncio.sleep(10)
+        await asyncio.to_thread(own_cluster.server.start)
+        back.set()
+        await asyncio.wait_for(asyncio.gather(*both), 30)
 
 
 async def outlives_its_database(banter: Running, stopped: asyncio.Event, back: asyncio.Event) -> None:

@@ -23,7 +23,7 @@ from tests.model.choices import Choose, by_seed, new_seed
 from tests.model.client import OPTIONS, Client, new_world
 from tests.model.invariants import assert_like, assert_sound, everybody
 from tests.model.operations import OPERATIONS, agree
-from tests.support.clusters import Cluster, own_cluster
+from tests.support.clusters import Cluster
 from tests.support.crashes import Production, production
 from tests.support.nightly import NIGHTLY
 
@@ -31,12 +31,6 @@ WAYS: Final = ["worker"] * 3 + ["connection"] * 3 + ["postgres"] * 2 + ["both", 
 TIMES: Final = 20 if NIGHTLY else 1
 LANES: Final = 12
 LONGEST_WAIT_MS: Final = 250
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    with own_cluster() as made:
-        yield made
 
 
 @pytest.fixture
@@ -72,10 +66,10 @@ class Lane:
         return sum(outcome.again for _, outcome in made)
 
 
-async def test_whatever_dies_every_operation_is_done_once(cluster: Cluster, folder: Path) -> None:
+async def test_whatever_dies_every_operation_is_done_once(own_cluster: Cluster, folder: Path) -> None:
     seed, hit = new_seed(), 0
     chance = random.Random(seed)
-    async with production(cluster, folder) as live:
+    async with production(own_cluster, folder) as live:
         client = Client(_channel(live), live.served.token)
         async with await _owner(live) as owner:
             worlds = [await new_world(client, owner) for _ in range(LANES)]

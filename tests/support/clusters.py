@@ -1,4 +1,7 @@
-"""The PostgreSQL that tests run on, and the databases in it."""
+"""The PostgreSQL that tests run on, and the databases in it.
+
+`BANTER_TEST_POSTGRES` names the folder of another PostgreSQL's programs than those of the wheel.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from collections.abc import Generator
@@ -46,6 +50,31 @@ class Cluster:
         self._create(name, self._template() if migrated else "template0")
         return Database(name, self.server.url(database=name), self.server.url(user=SERVICE, database=name))
 
+    @contextmanager
+    def another(self) -> Generator[Cluster]:
+        """A cluster of its own, as new."""
+        with tempfile.TemporaryDirectory(prefix="banter-own-", ignore_cleanup_errors=True) as made:
+            Path(made).chmod(0o755)
+            server = _server(self.copy(Path(made, "pg")))
+            server.start()
+            try:
+                yield Cluster(server)
+            finally:
+                server.stop()
+
+    def copy(self, folder: Path) -> Path:
+        """Make `folder` that of a new server, stopped: a copy of one that is made once, as initdb takes longer."""
+        spare = self.server.folder / "spare"
+        with _exclusively():
+            if not spare.exists():
+                new = _server(self.server.folder / "spare.new")
+                _remove_unused(new)  # what a killed worker left
+                new.start()
+                new.stop()
+                new.folder.rename(spare)
+        subprocess.run(["cp", "-a", spare, folder], check=True)  # with its owners
+        return folder
+
     def drop_database(self, name: str) -> None:
         """Remove a database, whoever is still connected to it."""
         self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -82,10 +111,9 @@ class Cluster:
 def shared_cluster(run: str) -> Generator[Cluster]:
     """The cluster of a run of the tests: the first worker that asks starts it, the last that leaves removes it.
 
-    What a killed run left behind goes first. `BANTER_TEST_POSTGRES` names the folder of another PostgreSQL's programs.
+    What a killed run left behind goes first.
     """
-    programs = os.environ.get("BANTER_TEST_POSTGRES")
-    server = EmbeddedPostgres(_TEMPORARY / f"{_PREFIX}-{run}", search=[Path(programs)] if programs else None)
+    server = _server(_TEMPORARY / f"{_PREFIX}-{run}")
     with _exclusively():
         for left in _TEMPORARY.glob(f"{_PREFIX}-*"):
             if left != server.folder:
@@ -96,6 +124,11 @@ def shared_cluster(run: str) -> Generator[Cluster]:
     finally:
         with _exclusively():
             _remove_unused(server)
+
+
+def _server(folder: Path) -> EmbeddedPostgres:
+    programs = os.environ.get("BANTER_TEST_POSTGRES")
+    return EmbeddedPostgres(folder, search=[Path(programs)] if programs else None)
 
 
 def _remove_unused(server: EmbeddedPostgres) -> None:
@@ -113,16 +146,3 @@ def _exclusively() -> Generator[None]:
     with open(_TEMPORARY / f"{_PREFIX}.lock", "a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def own_cluster() -> Generator[Cluster]:
-    """A cluster for one test that stops and starts it."""
-    with tempfile.TemporaryDirectory(prefix="banter-own-") as folder:
-        server = EmbeddedPostgres(Path(folder) / "pg")
-        Path(folder).chmod(0o755)
-        server.start()
-        try:
-            yield Cluster(server)
-        finally:
-            server.stop()
