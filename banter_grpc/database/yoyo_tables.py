@@ -1,7 +1,8 @@
 """yoyo's bookkeeping on a connection of ours: which migrations there are, and which of them are marked as applied.
 
-Three of its habits are mended here: it connects by a URL of its own kind, it looks up names that a container may not
-have, and it fills the server's log with errors about a table that exists.
+Four of its habits are mended here: it connects by a URL of its own kind, it looks up names that a container may not
+have, it fills the server's log with errors about a table that exists, and it takes a tenth of a second to split files
+into statements, which we send whole.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from yoyo import exceptions, read_migrations
+from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import parse_uri
-from yoyo.migrations import Migration, default_migration_table, topological_sort
+from yoyo.migrations import Migration, default_migration_table, parse_metadata_from_sql_comments
+from yoyo.topologicalsort import CycleError, topological_sort
 
 from banter_grpc.database.roles import Connection
 
@@ -30,33 +32,42 @@ class Script:
     name: str
     forth: str
     back: str
+    depends: frozenset[str]
     transactional: bool
     migration: Migration
 
 
 def read(folder: Path) -> list[Script]:
     """The migrations of a folder, in the order in which they are applied; `ValueError` says what is wrong with one."""
-    found = read_migrations(glob.escape(str(folder)))
     try:
-        return [_script(migration) for migration in topological_sort(found)]
-    except exceptions.BadMigration as error:
-        raise ValueError(str(error)) from error
-    except KeyError as error:
-        raise ValueError(f"transactional is true or false, not {error}") from error
+        scripts = {str(migration.id): _script(migration) for migration in read_migrations(glob.escape(str(folder)))}
     except OSError as error:
         raise ValueError(f"{error.filename}: {error.strerror}") from error
+    for script in scripts.values():
+        if unknown := script.depends - scripts.keys():
+            raise ValueError(f"{script.name} depends on {', '.join(sorted(unknown))}, which is not there")
+    try:
+        ordered = list(topological_sort(scripts, {script.name: script.depends for script in scripts.values()}))
+    except CycleError as error:
+        raise ValueError(f"{', '.join(error.args[1])} depend on each other") from error
+    return [scripts[name] for name in ordered]
 
 
 def _script(migration: Migration) -> Script:
     path = Path(migration.path)
     if not migration.is_raw_sql():
         raise ValueError(f"{path.name} is no SQL file")
-    back = path.with_suffix(".rollback.sql")
+    forth, back = path.read_text("utf-8"), path.with_suffix(".rollback.sql")
+    said, _, _ = parse_metadata_from_sql_comments(forth)
+    transactional = said.get("transactional", "true").lower()
+    if transactional not in {"true", "false"}:
+        raise ValueError(f"in {path.name} transactional is true or false, not {transactional!r}")
     return Script(
         name=str(migration.id),
-        forth=path.read_text("utf-8"),
+        forth=forth,
         back=back.read_text("utf-8") if back.exists() else "",
-        transactional=bool(migration.use_transactions),
+        depends=frozenset(said.get("depends", "").split()),
+        transactional=transactional == "true",
         migration=migration,
     )
 

@@ -190,7 +190,7 @@ class TestFailures:
         assert "0001_one has no SQL yet" in refusal(lambda: Migrations(tmp_path).up(url))
 
     def test_a_file_that_cannot_be_read_is_refused(self, url: str, tmp_path: Path, write: Write) -> None:
-        for header in ("-- depends: 0000_nothing", "-- transactional: perhaps"):
+        for header in ("-- depends: 0000_nothing", "-- depends: 0001_one", "-- transactional: perhaps"):
             write("0001_one", "CREATE TABLE one ();", header=header)
             assert "can't be read" in refusal(lambda: Migrations(tmp_path).up(url))
         (tmp_path / "0001_one.sql").unlink()
