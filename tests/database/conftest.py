@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from banter_grpc.database.embedded import EmbeddedError, EmbeddedPostgres
-from tests.database import lane_units
-from tests.support.clusters import Cluster
+from tests.database import lane_units, pools
+from tests.support.clusters import Cluster, Database
 
 
 @pytest.fixture
@@ -39,6 +39,21 @@ def lane_url(cluster: Cluster) -> Iterator[str]:
     database = cluster.new_database(migrated=False)
     yield database.owner_url
     cluster.drop_database(database.name)
+
+
+@pytest.fixture(scope="session")
+def pool_database(cluster: Cluster) -> Iterator[Database]:
+    """The database of this worker's tests of the pool."""
+    database = cluster.new_database(migrated=False)
+    yield database
+    cluster.drop_database(database.name)
+
+
+@pytest.fixture
+def made(pool_database: Database) -> Database:
+    """A database with the tables of the tests of the pool, as new."""
+    pools.create_tables(pool_database.owner_url)
+    return pool_database
 
 
 @pytest.fixture

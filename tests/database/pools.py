@@ -14,6 +14,9 @@ from banter_grpc.database.database import Database, Observer, PoolSettings
 from banter_grpc.database.statement import Statement, Step, Way, all_rows, row_count
 
 SCHEMA = """
+DROP SCHEMA public CASCADE;
+CREATE SCHEMA public;
+GRANT USAGE ON SCHEMA public TO banter_service;
 CREATE TABLE counters (
     id integer CONSTRAINT counters_pkey PRIMARY KEY,
     value integer NOT NULL,
@@ -88,8 +91,12 @@ def ask(url: str, sql: str) -> Any:
 
 
 def create_tables(url: str) -> None:
-    """Make `SCHEMA` in the database of this owner's URL."""
+    """Make `SCHEMA`, and nothing else, in the database of this owner's URL, which nobody else uses any more."""
     with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
         connection.execute(SCHEMA.encode())
 
 

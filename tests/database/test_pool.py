@@ -16,7 +16,6 @@ from banter_grpc.database.access import unsafe_settings
 from banter_grpc.database.database import Database, PoolSettings
 from banter_grpc.database.errors import ConstraintError, ConstraintKind
 from banter_grpc.database.statement import Step
-from tests.conftest import NewDatabase
 from tests.database.pools import (
     ADD,
     COLLIDE,
@@ -26,7 +25,6 @@ from tests.database.pools import (
     SLEEP,
     VALUES,
     ask,
-    create_tables,
     opened,
     read,
     step,
@@ -35,14 +33,6 @@ from tests.database.pools import (
 )
 from tests.support.clusters import Database as Made
 from tests.support.proxy import Proxy
-
-
-@pytest.fixture
-def made(new_database: NewDatabase) -> Made:
-    """A database with the tables of these tests."""
-    made = new_database()
-    create_tables(made.owner_url)
-    return made
 
 
 @pytest.fixture

@@ -13,19 +13,10 @@ import pytest
 
 from banter_grpc.database import errors
 from banter_grpc.database.database import Database
-from tests.conftest import NewDatabase
 from tests.database.pools import INSERT, PID, PUT, SLEEP, VALUES, ask, create_tables, opened, step, until
 from tests.support.clusters import Cluster
 from tests.support.clusters import Database as Made
 from tests.support.proxy import Cut, Proxy
-
-
-@pytest.fixture
-def made(new_database: NewDatabase) -> Made:
-    """A database with the tables of these tests."""
-    made = new_database()
-    create_tables(made.owner_url)
-    return made
 
 
 @pytest.mark.parametrize(("cut", "executed"), [(Cut.REQUEST, []), (Cut.ANSWER, [(1, 1)])])
@@ -124,7 +115,7 @@ async def test_a_write_that_the_server_ended_before_it_was_done_is_sent_again(ma
 
 
 async def test_terminating_backends_at_random_gives_only_errors_of_the_table(made: Made) -> None:
-    ends = time.monotonic() + 4
+    ends = time.monotonic() + 2
     seen: Counter[str] = Counter()
     inserted: set[int] = set()
     doubtful: set[int] = set()
@@ -166,7 +157,7 @@ async def test_terminating_backends_at_random_gives_only_errors_of_the_table(mad
 async def test_a_server_that_was_stopped_for_4_s_is_back_in_2(
     own_cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = own_cluster.new_database()
+    made = own_cluster.new_database(migrated=False)
     create_tables(made.owner_url)
     async with opened(made.service_url, size=8, min_size=4) as database:
         with caplog.at_level(logging.INFO):
@@ -204,7 +195,7 @@ async def _refused(database: Database) -> float:
 
 
 async def test_a_pool_recovers_though_nobody_asks(own_cluster: Cluster) -> None:
-    made = own_cluster.new_database()
+    made = own_cluster.new_database(migrated=False)
     async with Proxy(made.service_url) as proxy, opened(proxy.url, size=4, min_size=3) as database:
         proxy.refuse = True
         proxy.drop()

@@ -13,8 +13,7 @@ import pytest
 
 from banter_grpc.database import errors
 from banter_grpc.database.database import Database
-from tests.conftest import NewDatabase
-from tests.database.pools import INSERT, PID, VALUES, ask, create_tables, opened, read, step, until
+from tests.database.pools import INSERT, PID, VALUES, ask, opened, read, step, until
 from tests.support.clusters import Database as Made
 from tests.support.proxy import Cut, Proxy
 
@@ -24,14 +23,6 @@ SLOW = read("SELECT pg_sleep($1::float8)::text AS nothing, 'in the middle' AS ma
 RATIOS = read("SELECT 1 / ($1::int8 - n) AS ratio FROM generate_series(1, 1000) AS n", "ratios")
 
 Stream = AsyncGenerator[tuple[str, list[Any]], None]
-
-
-@pytest.fixture
-def made(new_database: NewDatabase) -> Made:
-    """A database with the tables of these tests."""
-    made = new_database()
-    create_tables(made.owner_url)
-    return made
 
 
 @pytest.fixture
