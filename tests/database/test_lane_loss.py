@@ -205,7 +205,7 @@ def test_a_lane_closes_at_every_moment_of_its_reconnecting(
                 lane = lane_to(lane_url)
                 await lane.open()
                 pending = lane.run(unit((SLEEP, (5,)))) if number % 2 else None
-                await kill(other, lane.backend, 1000)
+                await kill(other, lane.backend)
                 await asyncio.sleep(random.random() * 0.02)
                 await within(lane.close(0), 5)
                 assert lane.backend is None and not lane.is_up
