@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -107,12 +108,20 @@ def test_a_short_run_prints_tables_and_writes_the_same_as_json_and_markdown(tmp_
     assert not _folder(bench).exists()
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory, worker_database: Database) -> Iterator[servers.Service]:
+    """Two workers on this worker's database."""
+    trust = Trust(tmp_path_factory.mktemp("bench") / "jwks.json")
+    with servers.Service(trust, worker_database.service_url, _NARROW, workers=2) as service:
+        yield service
+
+
 @needs_h2load
 def test_calls_that_fail_make_no_figure_and_those_of_all_workers_count(
-    tmp_path: Path, cluster: Cluster, worker_database: Database
+    tmp_path: Path, cluster: Cluster, worker_database: Database, service: servers.Service
 ) -> None:
     """h2load takes an error for an answer; the metrics do not. Half of these clients ask for nobody."""
-    url, there = worker_database.service_url, cases.user_id(0)
+    there = cases.user_id(0)
     with psycopg.connect(worker_database.owner_url) as connection:
         connection.execute(
             "INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)"
@@ -124,14 +133,13 @@ def test_calls_that_fail_make_no_figure_and_those_of_all_workers_count(
         return user_pb2.GetUserRequest(user_id=_NOBODY if client % 2 else there).SerializeToString()
 
     measure = _measure(tmp_path, cluster)
-    with servers.Service(Trust(tmp_path / "jwks.json"), url, _NARROW, workers=2) as service:
-        asked = service.asked(_GET_USER, request)
-        with pytest.raises(BenchError, match=r"512 calls, answered: NOT_FOUND 256, OK 256; failures make no figure"):
-            measure.served(asked, Shape(connections=1, streams=1, clients=16), database=True)
+    asked = service.asked(_GET_USER, request)
+    with pytest.raises(BenchError, match=r"512 calls, answered: NOT_FOUND 256, OK 256; failures make no figure"):
+        measure.served(asked, Shape(connections=1, streams=1, clients=16), database=True)
 
 
 def test_payments_are_all_different_and_a_figure_of_them_is_confirmed_by_the_ledger(
-    tmp_path: Path, cluster: Cluster, worker_database: Database
+    tmp_path: Path, cluster: Cluster, worker_database: Database, service: servers.Service
 ) -> None:
     url, case = worker_database.service_url, next(one for one in cases.all_cases() if one.name == "PurchaseCoins-one")
     with psycopg.connect(worker_database.owner_url) as connection:
@@ -141,20 +149,19 @@ def test_payments_are_all_different_and_a_figure_of_them_is_confirmed_by_the_led
             [cases.user_id(cases.USERS // 2)],
         )
     measure, shape = _measure(tmp_path, cluster), Shape(connections=2, streams=2)
-    with servers.Service(Trust(tmp_path / "jwks.json"), url, _NARROW) as service:
-        asked = service.asked(case.path, case.request, case.fresh, case.made)
-        assert case.accepts(servers.call(asked.target))
-        before = asked.made()
-        figures = measure.served(asked, shape, database=True)
-        warm_up = 500
-        assert asked.made() == (before or 0) + warm_up + figures.sample.calls
-        assert figures.sample.client_us is not None and figures.sample.client_us > 0
-        idle = service.asked(case.path, case.request, case.fresh, "SELECT count(*) FROM refunds WHERE false")
-        with pytest.raises(BenchError, match=r"\d+ calls made 0 rows"):
-            measure.served(idle, shape, database=True)
-        nobody = service.asked(case.path, lambda _: _purchase(_NOBODY), Fresh(3, 1), case.made)
-        with pytest.raises(BenchError, match=r"500 calls, answered: NOT_FOUND 500; failures make no figure"):
-            measure.served(nobody, Shape(connections=1, streams=1), database=True)
+    asked = service.asked(case.path, case.request, case.fresh, case.made)
+    assert case.accepts(servers.call(asked.target))
+    before = asked.made()
+    figures = measure.served(asked, shape, database=True)
+    warm_up = 500
+    assert asked.made() == (before or 0) + warm_up + figures.sample.calls
+    assert figures.sample.client_us is not None and figures.sample.client_us > 0
+    idle = service.asked(case.path, case.request, case.fresh, "SELECT count(*) FROM refunds WHERE false")
+    with pytest.raises(BenchError, match=r"\d+ calls made 0 rows"):
+        measure.served(idle, shape, database=True)
+    nobody = service.asked(case.path, lambda _: _purchase(_NOBODY), Fresh(3, 1), case.made)
+    with pytest.raises(BenchError, match=r"500 calls, answered: NOT_FOUND 500; failures make no figure"):
+        measure.served(nobody, Shape(connections=1, streams=1), database=True)
     assert measure.unit(case, url, 2).sample.calls > 0  # which counts pgbench's payments as well
 
 
