@@ -94,8 +94,7 @@ def started(folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 class TestOrdinary:
-    def test_both_roles_log_in_to_the_database_by_the_socket_alone(self, place: Path) -> None:
-        folder = place / "pg"
+    def test_both_roles_log_in_to_the_database_by_the_socket_alone(self, folder: Path) -> None:
         with started(folder) as server:
             for role in ("banter", "banter_service"):
                 with psycopg.connect(server.url(user=role)) as connection:

@@ -21,7 +21,7 @@ from tests.support.harness import Running, failure_of, over_lanes, over_pool, ru
 ALLOWED = {"DATABASE_UNAVAILABLE", "OUTCOME_UNKNOWN", "SERVER_BUSY", "DEADLINE_EXCEEDED"}
 """What the error table has for a database that is not there."""
 
-CUTS = 40
+CUTS = 20
 
 WAYS = pytest.mark.parametrize("way", [over_lanes(4), over_pool(8)], ids=["lanes", "pool"])
 
@@ -66,11 +66,13 @@ class Callers:
         self.outcomes[outcome] += 1
         return outcome
 
-    async def run(self, stop: asyncio.Event) -> None:
+    async def run(self, stop: asyncio.Event, pause: float = 0.02) -> None:
+        """Ask until told to stop; who was refused comes again after a pause."""
+
         async def again() -> None:
             while not stop.is_set():
                 if await self.one() != "OK":
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(pause)
 
         await asyncio.gather(*(again() for _ in range(64)))
 
@@ -193,7 +195,7 @@ async def test_a_database_stopped_for_ten_seconds_is_back_at_once_when_it_is_bac
 async def outlives_its_database(banter: Running, stopped: asyncio.Event, back: asyncio.Event) -> None:
     callers, stop = Callers(banter, (await banter.new_user()).user_id), asyncio.Event()
     await until(lambda: is_ready(banter), 5)
-    working = asyncio.create_task(callers.run(stop))
+    working = asyncio.create_task(callers.run(stop, pause=0.2))
     await stopped.wait()
 
     async def is_unready() -> bool:
