@@ -167,7 +167,7 @@ async def test_connections_cut_at_random_cost_no_more_than_a_retry(new_database,
         await asyncio.wait_for(working, 15)
         assert set(callers.outcomes) <= ALLOWED | {"OK"}
         failed = callers.outcomes.total() - callers.outcomes["OK"]
-        assert failed < CUTS, "a read whose connection was cut is sent again"
+        assert failed <= CUTS / 10, "a read whose connection was cut is sent again"
         assert await asyncio.gather(*(callers.one() for _ in range(64))) == ["OK"] * 64
 
 
