@@ -144,8 +144,10 @@ class TestOrdinary:
         with started(folder) as server:
             write(server)
 
-    def test_a_folder_too_long_for_a_socket_works(self, place: Path) -> None:
-        with started(place / ("long" * 20) / ("er" * 40)) as server:
+    def test_a_folder_too_long_for_a_socket_works(self, cluster: Cluster, place: Path) -> None:
+        parent = place / ("long" * 20)
+        parent.mkdir()
+        with started(cluster.copy(parent / ("er" * 40))) as server:
             write(server)
 
     def test_a_folder_with_blanks_and_quotes_works(self, place: Path) -> None:
