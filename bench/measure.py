@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bench import cpu
 from bench.cases import Case
@@ -15,9 +16,9 @@ from bench.pumping import Pump
 from bench.sample import Sample
 from bench.servers import Served
 
-_WARM_UP_CALLS = 500
-_WARM_UP_ROUNDS = 32
-"""Calls of a warm-up, in all and for each of those in flight."""
+WARM_UP: Final = 500
+_WARM_UP_ROUNDS: Final = 32
+"""Calls of a warm-up, in all and of each client at least."""
 _TOGETHER = 0.3
 """The share of a measurement in which all clients must have had calls to make."""
 _MOST_CLIENTS = 64
@@ -38,14 +39,17 @@ class Figures:
 
 
 class Measure:
-    """Measures for about `seconds` each time. `postmaster` is PostgreSQL's process."""
+    """Measures for about `seconds` each time, after `warm_up` calls. `postmaster` is PostgreSQL's process."""
 
-    def __init__(self, h2load: H2Load, pump: Pump, pgbench: PgBench, seconds: int, postmaster: int) -> None:
+    def __init__(
+        self, h2load: H2Load, pump: Pump, pgbench: PgBench, seconds: int, postmaster: int, *, warm_up: int = WARM_UP
+    ) -> None:
         self._h2load = h2load
         self._pump = pump
         self._pgbench = pgbench
         self._seconds = seconds
         self._postmaster = postmaster
+        self._warm_up = warm_up
         self._rates: dict[tuple[int, str, Shape], float] = {}
 
     def served(self, server: Served, shape: Shape, *, database: bool) -> Figures:
@@ -80,7 +84,7 @@ class Measure:
         """Calls per second as of late; at first, of a warm-up."""
         key = _key(server, shape)
         if key not in self._rates:
-            sample = self._calls(server, shape, max(_WARM_UP_CALLS, _WARM_UP_ROUNDS * shape.clients)).sample
+            sample = self._calls(server, shape, max(self._warm_up, _WARM_UP_ROUNDS * shape.clients)).sample
             if sample.together < _TOGETHER * sample.seconds:  # most of it was their start
                 sample = self._calls(server, shape, round(sample.calls / sample.seconds * self._seconds)).sample
             self._rates[key] = sample.per_second

@@ -10,10 +10,12 @@ from pathlib import Path
 from banter_grpc.config import Settings
 from bench.cases import all_cases
 from bench.database import SLOWER_MS
+from bench.measure import WARM_UP
 from bench.selection import Selection
 
 _MOST_IN_FLIGHT = 256
 _MOST_WORKERS = 2
+_QUICK_WARM_UP = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         workers=found.workers or ([1] if quick else [1, 2]),
         rounds=found.rounds,
         seconds=found.seconds,
+        warm_up=_QUICK_WARM_UP if quick else WARM_UP,
         slower_ms=[SLOWER_MS] if found.slow_flush else [0] if quick or wanted else [0, SLOWER_MS],
     )
     return Options(selection, dict(found.set), found.layers, found.json, found.markdown)

@@ -35,7 +35,8 @@ def run(
         work.mkdir(mode=0o700)
         h2load, pump, pgbench = H2Load(program, work), Pump(work), PgBench(server.bin, work)
         surroundings = machine.describe(before, server.url(), server.folder, h2load)
-        measure = Measure(h2load, pump, pgbench, selection.seconds, database.postmaster_pid(server))
+        postmaster = database.postmaster_pid(server)
+        measure = Measure(h2load, pump, pgbench, selection.seconds, postmaster, warm_up=selection.warm_up)
         made = _Run(selection, settings, server, measure, Trust(work / "jwks.json"), say)
         results = made.results()
     return surroundings, results, made.failures
@@ -72,8 +73,7 @@ class _Run:
                 stack.enter_context(servers.Service(self._trust, self._url, settings, workers=workers))
                 for settings in (self._settings, {**self._settings, "way": "pool"})
             )
-            for service in (lanes, pool):
-                service.settle()
+            servers.settle(lanes, pool)
             for slower_ms in self._selection.slower_ms:
                 with database.slow_flush(self._server) if slower_ms else nullcontext():
                     self._measure.forget_rates()

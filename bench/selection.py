@@ -25,6 +25,7 @@ class Selection:
     workers: Sequence[int]
     rounds: int
     seconds: int
+    warm_up: int
     slower_ms: Sequence[int]
     """The flushes, by how much slower they are."""
 

@@ -89,16 +89,6 @@ class Process:
         """Seconds of CPU that it has used, with all that it has started."""
         return cpu.used(self._process.pid)
 
-    def settle(self) -> None:
-        """Wait until it has nothing to do any more, as a spare worker that imports what it needs; not for ever."""
-        end = time.monotonic() + _START_SECONDS
-        spent = self.used()
-        while time.monotonic() < end:
-            time.sleep(_LOOK_SECONDS)
-            before, spent = spent, self.used()
-            if spent - before < _SETTLED * _LOOK_SECONDS:
-                return
-
     def output(self) -> str:
         """What it has written since it was last forgotten."""
         return os.pread(self._output, os.fstat(self._output).st_size, 0).decode(errors="replace")
@@ -242,6 +232,17 @@ class EchoServer:
         """By its own count."""
         path = f"/{echo.SERVICE}/Count"
         return Counter({"OK": sum(int(call(Target(own, path, lambda _: b"", {}))) for own in self._own)})
+
+
+def settle(*processes: Process) -> None:
+    """Wait until they have nothing to do any more, as a spare worker that imports what it needs; not for ever."""
+    end = time.monotonic() + _START_SECONDS
+    spent = [process.used() for process in processes]
+    while time.monotonic() < end:
+        time.sleep(_LOOK_SECONDS)
+        before, spent = spent, [process.used() for process in processes]
+        if all(now - then < _SETTLED * _LOOK_SECONDS for then, now in zip(before, spent, strict=True)):
+            return
 
 
 def call(target: Target) -> bytes:
