@@ -194,8 +194,7 @@ async def _refused(database: Database) -> float:
     return time.monotonic() - started
 
 
-async def test_a_pool_recovers_though_nobody_asks(own_cluster: Cluster) -> None:
-    made = own_cluster.new_database(migrated=False)
+async def test_a_pool_recovers_though_nobody_asks(made: Made) -> None:
     async with Proxy(made.service_url) as proxy, opened(proxy.url, size=4, min_size=3) as database:
         proxy.refuse = True
         proxy.drop()

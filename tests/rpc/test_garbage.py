@@ -257,9 +257,10 @@ async def test_a_faulty_handler_does_not_pass(
         yield user_pb2.FindOrCreateUserResponse()
         yield await handler(request, caller)
 
-    async with probe(handler, watch, max_bytes=2**20, deadline=0.1 if found == {"DEADLINE_EXCEEDED"} else 20) as server:
+    deadline = 0.5 if found == {"DEADLINE_EXCEEDED"} else 20
+    async with probe(handler, watch, max_in_flight=len(bodies), max_bytes=2**20, deadline=deadline) as server:
         method = server.service.methods_by_name["Watch" if stream else "Do"]
-        outcomes = [await outcome_of(server.channel, method, body, ()) for body in bodies]
+        outcomes = await asyncio.gather(*(outcome_of(server.channel, method, body, ()) for body in bodies))
     assert {outcome.reason for outcome in outcomes if not is_promised(outcome, {"TIMEZONE_UNKNOWN"})} == found
     assert {"", "REQUEST_UNDECODABLE", "REQUEST_INVALID", "REQUEST_TOO_LARGE"} <= {
         outcome.reason for outcome in outcomes
