@@ -73,7 +73,6 @@ class _Run:
                 stack.enter_context(servers.Service(self._trust, self._url, settings, workers=workers))
                 for settings in (self._settings, {**self._settings, "way": "pool"})
             )
-            servers.settle(lanes, pool)
             for slower_ms in self._selection.slower_ms:
                 with database.slow_flush(self._server) if slower_ms else nullcontext():
                     self._measure.forget_rates()

@@ -28,9 +28,6 @@ from bench.trust import Trust
 _START_SECONDS = 60
 _STOP_SECONDS = 40
 _CALL_SECONDS = 10
-_LOOK_SECONDS = 0.5
-_SETTLED = 0.05
-"""The share of a core under which a server has nothing to do."""
 
 
 class Served(Protocol):
@@ -232,17 +229,6 @@ class EchoServer:
         """By its own count."""
         path = f"/{echo.SERVICE}/Count"
         return Counter({"OK": sum(int(call(Target(own, path, lambda _: b"", {}))) for own in self._own)})
-
-
-def settle(*processes: Process) -> None:
-    """Wait until they have nothing to do any more, as a spare worker that imports what it needs; not for ever."""
-    end = time.monotonic() + _START_SECONDS
-    spent = [process.used() for process in processes]
-    while time.monotonic() < end:
-        time.sleep(_LOOK_SECONDS)
-        before, spent = spent, [process.used() for process in processes]
-        if all(now - then < _SETTLED * _LOOK_SECONDS for then, now in zip(before, spent, strict=True)):
-            return
 
 
 def call(target: Target) -> bytes:

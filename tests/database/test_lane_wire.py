@@ -25,15 +25,15 @@ def tls_url() -> Iterator[str]:
 
 
 async def exchange_everything(url: str) -> None:
-    size = 16 << 20
+    size = 64 << 20
     text = "z" * size
     async with opened(url) as lane:
-        steps = [[(BIG, (size,))], [(LENGTH, (text,))], [(MANY, (16384,)), (LENGTH, (text,))], [(ECHO, (text, 1))]]
+        steps = [[(BIG, (size,))], [(LENGTH, (text,))], [(MANY, (65536,)), (LENGTH, (text,))], [(ECHO, (text, 1))]]
         units = [lane.run(unit(*each)) for each in steps]
         small = [lane.run(unit((ONE, (i,)))) for i in range(100)]
         [[(big,)]], [[(length,)]], [many, [(length_too,)]], [[echoed]] = await within(asyncio.gather(*units), 120)
         assert len(big) == length == length_too == size
-        assert len(many) == 16384 and echoed == (text, 1)
+        assert len(many) == 65536 and echoed == (text, 1)
         assert await within(asyncio.gather(*small)) == [[[(i,)]] for i in range(100)]
         del units, big, many, echoed
         # Every size around libpq's and TLS's buffers, alone on the wire: nothing may stay in a buffer unseen.
@@ -43,12 +43,12 @@ async def exchange_everything(url: str) -> None:
         assert [answer[0][0][1] for answer in await within(asyncio.gather(*echoes), 60)] == list(range(300))
 
 
-async def test_16_mib_go_both_ways_over_a_unix_socket(lane_url: str) -> None:
+async def test_64_mib_go_both_ways_over_a_unix_socket(lane_url: str) -> None:
     await exchange_everything(lane_url)
 
 
 @pytest.mark.parametrize("mode", ["require", "disable"])
-async def test_16_mib_go_both_ways_over_tcp_and_tls(tls_url: str, mode: str) -> None:
+async def test_64_mib_go_both_ways_over_tcp_and_tls(tls_url: str, mode: str) -> None:
     await exchange_everything(make_conninfo(tls_url, sslmode=mode))
 
 
