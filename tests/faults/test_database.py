@@ -135,7 +135,8 @@ async def test_a_pool_that_stays_busy_refuses_in_time(new_database) -> None:
                 held = asyncio.gather(*(callers.one() for _ in range(64)))
                 await asyncio.sleep(1.0)
             assert callers.outcomes["SERVER_BUSY"] + callers.outcomes["DATABASE_UNAVAILABLE"] == 63
-            assert callers.outcomes["SERVER_BUSY"] >= 50
+            # Eight can wait, and eight others once those have waited for half a second.
+            assert callers.outcomes["SERVER_BUSY"] > callers.outcomes["DATABASE_UNAVAILABLE"]
         assert (await held).count("OK") == 1
 
 
