@@ -42,10 +42,10 @@ async def _work(end: socket.socket) -> int:
     take_over_libraries(settings.log_format)
     log = make_log(settings.log_format, settings.log_level)
     async with Server(settings, log, share_port=True) as server:
+        spare_collector()
         log.info("serving", host=settings.host, port=server.port, pid=os.getpid())
         link.send({"ready": server.health.is_ready})
         link.send({"serving": True})
-        spare_collector()
         background = [
             asyncio.create_task(_beat(link, server)),
             asyncio.create_task(_answer(link, messages, server, stop)),
