@@ -273,13 +273,19 @@ def test_workers_end_when_their_supervisor_is_killed(worker_database: Database, 
         until(lambda: not any(map(lives, before)), 20)
 
 
-def test_who_is_replaced_when_the_service_stops_ends_with_it(worker_database: Database, tmp_path: Path) -> None:
-    with served(tmp_path, worker_database.service_url, workers=1, drain_delay=1, drain=0, **NARROW) as server:
+def test_a_service_that_stops_waits_for_who_is_being_replaced(worker_database: Database, tmp_path: Path) -> None:
+    with served(tmp_path, worker_database.service_url, workers=1, drain_delay=1, **NARROW) as server:
         (old,) = workers(server)
         os.kill(server.supervisor, signal.SIGHUP)
         until(lambda: len(workers(server)) == 2, 60)
-        os.kill(old, signal.SIGSTOP)  # so that it has to be killed when its time is over
-    assert not lives(old)
+        os.kill(old, signal.SIGSTOP)
+        os.kill(server.supervisor, signal.SIGTERM)
+        until(lambda: workers(server) == [old])
+        time.sleep(0.3)
+        assert lives(server.supervisor)
+        os.kill(old, signal.SIGCONT)
+        until(lambda: not lives(server.supervisor))
+        assert not lives(old)
 
 
 def test_more_workers_than_the_database_has_room_for_are_refused(new_database: NewDatabase) -> None:
