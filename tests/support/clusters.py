@@ -99,10 +99,7 @@ class Cluster:
 
     def _create(self, name: str, template: str) -> None:
         self._administer(
-            # Nothing of it is dirty in memory then, which dropping it would have to look for.
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
+            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
 
     def _administer(self, statement: sql.Composed) -> None:
