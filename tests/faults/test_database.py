@@ -127,16 +127,15 @@ async def test_64_callers_share_one_connection(new_database, way: dict[str, obje
 
 async def test_a_pool_that_stays_busy_refuses_in_time(new_database) -> None:
     database = new_database()
-    settings = over_pool(1) | {"pool_max_waiting": 8, "pool_wait": 0.5}
+    settings = over_pool(1) | {"pool_max_waiting": 8, "pool_wait": 2.0}  # longer than it takes all to arrive
     async with running(database.owner_url, database.service_url, **settings) as banter:
         callers = Callers(banter, (await banter.new_user()).user_id)
         async with locked_users(database.owner_url):
             async with asyncio.timeout(10):
                 held = asyncio.gather(*(callers.one() for _ in range(64)))
-                await asyncio.sleep(1.0)
+                await asyncio.sleep(2.5)
             assert callers.outcomes["SERVER_BUSY"] + callers.outcomes["DATABASE_UNAVAILABLE"] == 63
-            # Eight can wait, and eight others once those have waited for half a second.
-            assert callers.outcomes["SERVER_BUSY"] > callers.outcomes["DATABASE_UNAVAILABLE"]
+            assert callers.outcomes["SERVER_BUSY"] >= 50
         assert (await held).count("OK") == 1
 
 
