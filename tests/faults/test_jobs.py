@@ -286,15 +286,13 @@ class TestLoss:
         assert value_of(made.owner_url, OVERLAPS) <= 1
 
     def test_a_worker_of_serve_takes_over_from_one_that_was_killed(self, made: Made, tmp_path: Path) -> None:
-        settings = {"metrics_port": 0, "connections": 12, "write_lanes": 4, "jobs_lease": LEASE}
-
         def holder() -> str:
             with psycopg.connect(made.owner_url) as connection:
                 query = "SELECT instance FROM leases WHERE name = 'jobs' AND expire_time > clock()"
                 row = connection.execute(query).fetchone()
             return row[0] if row else ""
 
-        with served(tmp_path, made.service_url, workers=2, **settings) as server:
+        with served(tmp_path, made.service_url, workers=2, jobs_lease=LEASE) as server:
             eventually(lambda: holder() != "")
             first = holder()
             os.kill(int(first.rpartition("-")[2]), signal.SIGKILL)

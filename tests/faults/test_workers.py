@@ -37,12 +37,9 @@ LOST = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 RETRYING = [("grpc.service_config", CONFIG), ("grpc.use_local_subchannel_pool", 1)]
 
 
-NARROW: dict[str, object] = {"metrics_port": 0, "connections": 12, "write_lanes": 4}
-
-
 @pytest.fixture(scope="module")
 def lasting(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("workers"), worker_database.service_url, workers=2, **NARROW) as server:
+    with served(tmp_path_factory.mktemp("workers"), worker_database.service_url, workers=2) as server:
         yield server
 
 
@@ -176,7 +173,7 @@ async def test_what_is_installed_and_does_not_start_replaces_nobody(
     installed = tmp_path / "installed"
     installed.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(installed))
-    with served(tmp_path, worker_database.service_url, workers=1, **NARROW) as server:
+    with served(tmp_path, worker_database.service_url, workers=1) as server:
         (before,), old = workers(server), fork_server(server)
         (installed / "protovalidate.py").write_text("raise ImportError")
         os.kill(server.supervisor, signal.SIGHUP)
@@ -223,7 +220,7 @@ async def test_sighup_replaces_all_one_by_one_and_nobody_notices(service: Served
 async def test_a_service_with_one_worker_is_ready_all_through_its_replacement(
     worker_database: Database, tmp_path: Path
 ) -> None:
-    with served(tmp_path, worker_database.service_url, workers=1, **NARROW) as server:
+    with served(tmp_path, worker_database.service_url, workers=1) as server:
         assert ask(server, "/ready") == (200, "ready\n"), "who serves is ready"
         (before,) = workers(server)
         os.kill(server.supervisor, signal.SIGHUP)
@@ -266,7 +263,7 @@ def test_the_metrics_of_all_are_on_one_port_and_so_is_readiness(service: Served)
 
 
 def test_workers_end_when_their_supervisor_is_killed(worker_database: Database, tmp_path: Path) -> None:
-    with served(tmp_path, worker_database.service_url, workers=2, **NARROW) as server:
+    with served(tmp_path, worker_database.service_url, workers=2) as server:
         until(lambda: len(workers(server)) == 2)
         before = [*workers(server), fork_server(server)]
         os.kill(server.supervisor, signal.SIGKILL)
@@ -274,7 +271,7 @@ def test_workers_end_when_their_supervisor_is_killed(worker_database: Database, 
 
 
 def test_a_service_that_stops_waits_for_who_is_being_replaced(worker_database: Database, tmp_path: Path) -> None:
-    with served(tmp_path, worker_database.service_url, workers=1, drain_delay=1, **NARROW) as server:
+    with served(tmp_path, worker_database.service_url, workers=1, drain_delay=1) as server:
         (old,) = workers(server)
         os.kill(server.supervisor, signal.SIGHUP)
         until(lambda: len(workers(server)) == 2, 60)

@@ -16,9 +16,6 @@ from tests.support.proxy import Cut, Proxy
 from tests.support.served import Served, served
 
 _SETTINGS: Final = {
-    "connections": 12,
-    "read_lanes": 2,
-    "write_lanes": 4,
     "rate_write": 1e6,
     "rate_read": 1e6,
     "caller_cache": 0,  # who is erased is unknown at once

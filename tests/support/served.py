@@ -20,14 +20,33 @@ from tests.support.processes import ROOT, eventually
 _ISSUER, _AUDIENCE = "https://tests.invalid", "banter"
 
 
+class _Log:
+    """A log that grows, of which each line is read once: tests ask for it again and again while they wait."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._read, self._lines = file, 0, list[dict[str, object]]()
+
+    @property
+    def lines(self) -> list[dict[str, object]]:
+        with self._file.open("rb") as log:
+            log.seek(self._read)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._read += len(line)
+                if line.startswith(b"{") and line.endswith(b"}\n"):
+                    self._lines.append(json.loads(line.decode(errors="replace")))
+        return self._lines
+
+
 @dataclass(frozen=True)
 class Served:
     """A worker, which serves."""
 
     pid: int
     port: int
-    log_file: Path
     supervisor: int
+    _log: _Log
 
     @property
     def token(self) -> str:
@@ -39,8 +58,7 @@ class Served:
     @property
     def log(self) -> list[dict[str, object]]:
         """What it has logged as JSON so far."""
-        lines = self.log_file.read_text(errors="replace").splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+        return self._log.lines
 
     @property
     def memory(self) -> int:
@@ -65,6 +83,10 @@ def served(folder: Path, service_url: str, *, workers: int = 1, **settings: obje
         "issuers": json.dumps([issuer]),
         "phone_hash_key": PHONE_HASH_KEY,
         "log_format": "json",
+        "metrics_port": 0,
+        "connections": 12,  # several services of other tests are on this PostgreSQL at once
+        "read_lanes": 2,
+        "write_lanes": 4,
     }
     environment = {f"BANTER_{name.upper()}": str(value) for name, value in {**given, **settings}.items()}
     with log_file.open("wb") as log:
@@ -76,13 +98,13 @@ def served(folder: Path, service_url: str, *, workers: int = 1, **settings: obje
             stdout=log,
             stderr=log,
         )
-    server = Served(0, 0, log_file, process.pid)
+    logged = _Log(log_file)
     try:
         with contextlib.suppress(AssertionError):
-            eventually(lambda: _serving(server) is not None or process.poll() is not None, 60)
-        found = _serving(server)
+            eventually(lambda: _serving(logged) is not None or process.poll() is not None, 60)
+        found = _serving(logged)
         assert process.poll() is None and found is not None, f"it does not serve; it said:\n{log_file.read_text()}"
-        yield Served(*found, log_file, process.pid)
+        yield Served(*found, process.pid, logged)
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             assert process.wait(15) == 0, log_file.read_text()[-2000:]
@@ -91,9 +113,9 @@ def served(folder: Path, service_url: str, *, workers: int = 1, **settings: obje
         process.wait(15)
 
 
-def _serving(server: Served) -> tuple[int, int] | None:
+def _serving(log: _Log) -> tuple[int, int] | None:
     """Process and port of its worker, once it serves."""
-    for line in server.log:
+    for line in log.lines:
         match line:
             case {"event": "serving", "pid": int(pid), "port": int(port)}:
                 return pid, port
