@@ -195,7 +195,7 @@ async def test_a_database_stopped_for_ten_seconds_is_back_at_once_when_it_is_bac
 async def outlives_its_database(banter: Running, stopped: asyncio.Event, back: asyncio.Event) -> None:
     callers, stop = Callers(banter, (await banter.new_user()).user_id), asyncio.Event()
     await until(lambda: is_ready(banter), 5)
-    working = asyncio.create_task(callers.run(stop, pause=0.2))
+    working = asyncio.create_task(callers.run(stop, pause=0.5))
     await stopped.wait()
 
     async def is_unready() -> bool:
