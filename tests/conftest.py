@@ -36,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, as tests often wait: for a lease to run out, for a database that is away.
+
+    Four at most: they share the 200 connections of one PostgreSQL, and a test may use 60.
+    """
+    return min(len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1, 3) + 1
+
+
 class NewDatabase(Protocol):
     """Makes a database for one test: a fresh clone of the migrated template, or an empty one."""
 
