@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -214,3 +215,24 @@ def test_a_lane_closes_at_every_moment_of_its_reconnecting(
                 assert asyncio.all_tasks() == {asyncio.current_task()}
 
     on_loop(new_loop, scenario)
+
+
+async def test_a_lane_closed_while_it_connects_stays_closed_though_the_cancellation_is_swallowed(
+    lane_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, made = asyncio.Event(), list[Admin]()
+    connect = psycopg.AsyncConnection.connect
+
+    async def deaf(*arguments: Any, **options: Any) -> Admin:
+        begun.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        made.append(await connect(*arguments, **options))
+        return made[-1]
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", deaf)
+    lane = lane_to(lane_url)
+    lane.start()
+    await within(begun.wait())
+    await within(lane.close(0), 5)
+    assert (lane.is_up, lane.backend, [each.closed for each in made]) == (False, None, [True])
