@@ -42,12 +42,13 @@ class Page:
         """How many rows to fetch: one more than are shown tells whether there are more."""
         return self.size + 1
 
-    def cut(self, rows: Sequence[R], key: Callable[[R], Cursor]) -> tuple[Sequence[R], str]:
-        """The rows to show, and the token of the next page: empty on the last one. `key` is a row's sort key."""
-        if len(rows) <= self.size:
-            return rows, ""
+    def cut(self, rows: Sequence[R], key: Callable[[R], Cursor], *, goes_on: bool = False) -> tuple[Sequence[R], str]:
+        """The rows to show, and the token of the next page: empty on the last one. `key` is a row's sort key.
+
+        With `goes_on` there is a next page after these rows, however few they are.
+        """
         shown = rows[: self.size]
-        return shown, self._sign(key(shown[-1]))
+        return shown, self._sign(key(shown[-1])) if goes_on or len(rows) > self.size else ""
 
 
 class Pages:

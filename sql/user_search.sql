@@ -7,10 +7,13 @@
 -- The word that is sought is a range of the index, from the cursor on; the other words are looked for in all the words of
 -- the user, which the index has beside each. It is the rarest word of the query: the first page (`sought` is empty) counts
 -- up to 10,000 entries of the index in all, the later ones name it. Of words that have more than their share of these the
--- longest is sought. A user who has several words in the range is shown at the first of them. All is said in a way that
--- lets the planner expect many rows: else it takes the page for a search through the whole range.
+-- longest is sought. A user who has several words in the range is shown at the first of them.
+--
+-- A page looks at 5000 entries at most, as words that many have may be had by nobody together. The last of these comes
+-- as a row in any case, for the next page to go on behind it (`is_enough`), though it may be nobody who is sought
+-- (`is_found`).
 -- index: user_words_word_user_id_idx, users_pkey
--- not null: sought, word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating
+-- not null: sought, word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating, is_found, is_enough
 -- way: own
 WITH words AS (
     SELECT
@@ -47,11 +50,46 @@ place AS (
         coalesce(nullif($after_word::text, ''), word) AS word,
         $after_id::uuid AS user_id
     FROM rarest
+),
+
+looked_at AS (
+    SELECT
+        found.word,
+        found.user_id,
+        found.words,
+        row_number() OVER (ORDER BY found.word, found.user_id) = 5000 AS is_enough
+    FROM user_words AS found
+    WHERE
+        (found.word, found.user_id) > (
+            SELECT
+                place.word,
+                place.user_id
+            FROM place
+        )
+        AND found.word < (SELECT rarest.word || chr(1114111) FROM rarest)
+    ORDER BY found.word, found.user_id
+    LIMIT 5000
+),
+
+checked AS (
+    SELECT
+        word,
+        user_id,
+        is_enough,
+        words LIKE ALL(
+            ARRAY(
+                SELECT '% ' || other.word || '%'
+                FROM words AS other
+                WHERE other.word <> (SELECT rarest.word FROM rarest)
+            )
+        )
+        AND strpos(words, ' ' || word || ' ') <= strpos(words, (SELECT ' ' || rarest.word FROM rarest)) AS matches
+    FROM looked_at
 )
 
 SELECT
     (SELECT rarest.word FROM rarest) AS sought,
-    found.word,
+    checked.word,
     profiles.user_id,
     profiles.phone_number,
     profiles.country_code,
@@ -77,29 +115,13 @@ SELECT
     profiles.is_online,
     profiles.last_seen_time,
     profiles.rating_count,
-    profiles.rating
-FROM user_words AS found
-INNER JOIN profiles ON found.user_id = profiles.id
+    profiles.rating,
+    checked.matches AND profiles.is_active AS is_found,
+    checked.is_enough
+FROM checked
+INNER JOIN profiles ON checked.user_id = profiles.id
 WHERE
-    (found.word, found.user_id) > (
-        SELECT
-            place.word,
-            place.user_id
-        FROM place
-    )
-    AND found.word < (SELECT rarest.word || chr(1114111) FROM rarest)
-    AND coalesce(
-        found.words LIKE ALL(
-            ARRAY(
-                SELECT '% ' || other.word || '%'
-                FROM words AS other
-                WHERE other.word <> (SELECT rarest.word FROM rarest)
-            )
-        ),
-        FALSE
-    )
-    AND strpos(found.words, ' ' || found.word || ' ')
-    <= strpos(found.words, (SELECT ' ' || rarest.word FROM rarest))
-    AND profiles.is_active
-ORDER BY found.word, found.user_id
+    (checked.matches OR checked.is_enough)
+    AND (profiles.is_active OR checked.is_enough)
+ORDER BY checked.word, checked.user_id
 LIMIT $page_limit::bigint;

@@ -39,5 +39,7 @@ class UserSearchHandler:
                 page_limit=page.limit,
             )
         )
-        shown, token = page.cut(rows, lambda row: (row.sought, row.word, row.user_id))
-        return user_pb2.SearchUsersResponse(users=[encode_user(row, caller) for row in shown], next_page_token=token)
+        goes_on = bool(rows) and rows[-1].is_enough
+        shown, token = page.cut(rows, lambda row: (row.sought, row.word, row.user_id), goes_on=goes_on)
+        users = [encode_user(row, caller) for row in shown if row.is_found]
+        return user_pb2.SearchUsersResponse(users=users, next_page_token=token)

@@ -14,8 +14,9 @@ import psycopg
 import pytest
 from banter.v1 import user_pb2
 
+from tests.conftest import NewDatabase
 from tests.rpc.test_user_accounts import TOMBSTONE
-from tests.support.harness import Running, refused
+from tests.support.harness import Running, refused, running
 
 
 def new_word() -> str:
@@ -209,3 +210,41 @@ async def test_who_comes_by_copy_is_found_too(search: Search) -> None:
     ):
         await copy.write_row([user_id, phone, "+91", f"Asha {word}", "UTC", "2026-01-01Z", "2026-01-01Z"])
     assert await search.ids(word) == [user_id]
+
+
+CROWDED = """
+INSERT INTO users (id, phone_number, country_code, full_name, timezone, create_time, update_time)
+SELECT
+    lpad(to_hex(n), 32, '0')::uuid,
+    '+91' || (5000000000 + n),
+    '+91',
+    CASE WHEN n IN (1, 5000, 5001) THEN 'Lakshmi Rahman' WHEN n <= 5001 THEN 'Lakshmi Wei' ELSE 'Rahman' END,
+    'Asia/Kolkata',
+    clock(),
+    clock()
+FROM generate_series(1, 10001) AS n
+"""
+"""Of 5,001 users with the one word three have the other too, which is as common: the first, and those on either side of
+the 5,000th place.
+"""
+
+
+async def test_a_page_looks_at_5000_words_and_the_next_goes_on_there(new_database: NewDatabase) -> None:
+    database = new_database()
+    with psycopg.connect(database.owner_url, autocommit=True) as owner:
+        owner.execute(CROWDED)
+        async with running(database.owner_url, database.service_url) as banter:
+
+            async def pages(size: int) -> list[list[int]]:
+                token, found = "", list[list[int]]()
+                while (token or not found) and len(found) < 5:
+                    users, token = await Search(banter).page("rahman lakshmi", page_size=size, page_token=token)
+                    found.append([uuid.UUID(user.user_id).int for user in users])
+                return found
+
+            assert await pages(200) == await pages(2) == [[1, 5000], [5001]]
+            assert await pages(1) == [[1], [5000], [5001]]
+            owner.execute("UPDATE users SET is_active = FALSE WHERE id = %s", [uuid.UUID(int=5000)])
+            assert await pages(200) == await pages(2) == [[1], [5001]]
+            owner.execute("UPDATE users SET is_active = FALSE WHERE id = %s", [uuid.UUID(int=1)])
+            assert await pages(200) == [[], [5001]]

@@ -41,6 +41,8 @@ class SearchUsersRow(NamedTuple):
     last_seen_time: int | None
     rating_count: int
     rating: float
+    is_found: bool
+    is_enough: bool
 
 
 SEARCH_USERS: Final[Statement[list[SearchUsersRow]]] = Statement(
@@ -81,11 +83,46 @@ place AS (
         coalesce(nullif($3::text, ''), word) AS word,
         $4::uuid AS user_id
     FROM rarest
+),
+
+looked_at AS (
+    SELECT
+        found.word,
+        found.user_id,
+        found.words,
+        row_number() OVER (ORDER BY found.word, found.user_id) = 5000 AS is_enough
+    FROM user_words AS found
+    WHERE
+        (found.word, found.user_id) > (
+            SELECT
+                place.word,
+                place.user_id
+            FROM place
+        )
+        AND found.word < (SELECT rarest.word || chr(1114111) FROM rarest)
+    ORDER BY found.word, found.user_id
+    LIMIT 5000
+),
+
+checked AS (
+    SELECT
+        word,
+        user_id,
+        is_enough,
+        words LIKE ALL(
+            ARRAY(
+                SELECT '% ' || other.word || '%'
+                FROM words AS other
+                WHERE other.word <> (SELECT rarest.word FROM rarest)
+            )
+        )
+        AND strpos(words, ' ' || word || ' ') <= strpos(words, (SELECT ' ' || rarest.word FROM rarest)) AS matches
+    FROM looked_at
 )
 
 SELECT
     (SELECT rarest.word FROM rarest) AS sought,
-    found.word,
+    checked.word,
     profiles.user_id,
     profiles.phone_number,
     profiles.country_code,
@@ -111,31 +148,15 @@ SELECT
     profiles.is_online,
     profiles.last_seen_time,
     profiles.rating_count,
-    profiles.rating
-FROM user_words AS found
-INNER JOIN profiles ON found.user_id = profiles.id
+    profiles.rating,
+    checked.matches AND profiles.is_active AS is_found,
+    checked.is_enough
+FROM checked
+INNER JOIN profiles ON checked.user_id = profiles.id
 WHERE
-    (found.word, found.user_id) > (
-        SELECT
-            place.word,
-            place.user_id
-        FROM place
-    )
-    AND found.word < (SELECT rarest.word || chr(1114111) FROM rarest)
-    AND coalesce(
-        found.words LIKE ALL(
-            ARRAY(
-                SELECT '% ' || other.word || '%'
-                FROM words AS other
-                WHERE other.word <> (SELECT rarest.word FROM rarest)
-            )
-        ),
-        FALSE
-    )
-    AND strpos(found.words, ' ' || found.word || ' ')
-    <= strpos(found.words, (SELECT ' ' || rarest.word FROM rarest))
-    AND profiles.is_active
-ORDER BY found.word, found.user_id
+    (checked.matches OR checked.is_enough)
+    AND (profiles.is_active OR checked.is_enough)
+ORDER BY checked.word, checked.user_id
 LIMIT $5::bigint
 """,
     row=SearchUsersRow._make,
@@ -162,7 +183,10 @@ def search_users(
     the words of the user, which the index has beside each. It is the rarest word of the query: the first page
     (`sought` is empty) counts up to 10,000 entries of the index in all, the later ones name it. Of words that
     have more than their share of these the longest is sought. A user who has several words in the range is shown
-    at the first of them. All is said in a way that lets the planner expect many rows: else it takes the page for
-    a search through the whole range.
+    at the first of them.
+
+    A page looks at 5000 entries at most, as words that many have may be had by nobody together. The last of
+    these comes as a row in any case, for the next page to go on behind it (`is_enough`), though it may be nobody
+    who is sought (`is_found`).
     """
     return Step(SEARCH_USERS, (query, sought, after_word, after_id, page_limit))
