@@ -11,7 +11,7 @@
 --
 -- A page looks at 5000 entries at most, as words that many have may be had by nobody together. The last of these comes
 -- as a row in any case, for the next page to go on behind it (`is_enough`), though it may be nobody who is sought
--- (`is_found`).
+-- (`is_found`). Counted by ROWS, lest PostgreSQL 15 looks for peers of each.
 -- index: user_words_word_user_id_idx, users_pkey
 -- not null: sought, word, user_id, phone_number, country_code, full_name, timezone, role, is_verified, is_active, host_status, audio_rate, video_rate, create_time, update_time, is_online, rating_count, rating, is_found, is_enough
 -- way: own
@@ -57,7 +57,7 @@ looked_at AS (
         found.word,
         found.user_id,
         found.words,
-        row_number() OVER (ORDER BY found.word, found.user_id) = 5000 AS is_enough
+        row_number() OVER (ORDER BY found.word, found.user_id ROWS UNBOUNDED PRECEDING) = 5000 AS is_enough
     FROM user_words AS found
     WHERE
         (found.word, found.user_id) > (

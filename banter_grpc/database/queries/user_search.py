@@ -90,7 +90,7 @@ looked_at AS (
         found.word,
         found.user_id,
         found.words,
-        row_number() OVER (ORDER BY found.word, found.user_id) = 5000 AS is_enough
+        row_number() OVER (ORDER BY found.word, found.user_id ROWS UNBOUNDED PRECEDING) = 5000 AS is_enough
     FROM user_words AS found
     WHERE
         (found.word, found.user_id) > (
@@ -187,6 +187,6 @@ def search_users(
 
     A page looks at 5000 entries at most, as words that many have may be had by nobody together. The last of
     these comes as a row in any case, for the next page to go on behind it (`is_enough`), though it may be nobody
-    who is sought (`is_found`).
+    who is sought (`is_found`). Counted by ROWS, lest PostgreSQL 15 looks for peers of each.
     """
     return Step(SEARCH_USERS, (query, sought, after_word, after_id, page_limit))
