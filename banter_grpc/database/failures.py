@@ -22,6 +22,8 @@ _STALE: Final = {"0A000": {"RevalidateCachedQuery"}, "26000": {"FetchPreparedSta
 """A prepared statement that a migration has changed or a pooler lost: connections prepare it anew, but not for ever."""
 _TIMEOUTS: Final = frozenset({"55P03", "57014"})
 """The lock's and the statement's. An administrator's cancel looks like the latter, and is as safe to try again."""
+_NO_PARTITION: Final = "ExecFindPartition"
+"""What PostgreSQL's function says with the code of a CHECK: the partition of this row is still to be made, by a job."""
 _READ_ONLY: Final = "25006"
 _UNAVAILABLE: Final = frozenset({"53000", "53100", "53200", "53300", "53400", "57P01", "57P02", "57P03", _READ_ONLY})
 """Out of room, memory or connections, starting, stopping, or no longer the primary."""
@@ -30,6 +32,8 @@ _UNAVAILABLE: Final = frozenset({"53000", "53100", "53200", "53300", "53400", "5
 def failure_of(error: psycopg.Error) -> DatabaseError:
     """What the server's refusal of a unit means; the unit was rolled back."""
     state = error.sqlstate or ""
+    if error.diag.source_function == _NO_PARTITION:
+        return errors.UnavailableError("the partition of a row is not made yet")
     if kind := _CONSTRAINTS.get(state):
         return ConstraintError(kind, _constraint(error))
     if state.startswith("22"):

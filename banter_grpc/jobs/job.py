@@ -17,13 +17,15 @@ StepMaker = Callable[[int], Step[int] | Step[tuple[Any, ...] | None]]
 
 BATCH: Final = 1000
 LIMIT: Final = 60.0
+RETRY: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """Work that is due every so many seconds, and at once again after a full batch.
+    """Work that is due every so many seconds, at once again after a full batch, and sooner after a failure.
 
-    `about` is one line that says what it does; `limit` is the longest that one run may take, in seconds.
+    `about` is one line that says what it does; `limit` is the longest that one run may take, and `retry` after how long
+    one that failed is tried again, both in seconds.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Job:
     run: Run
     batch: int = BATCH
     limit: float = LIMIT
+    retry: float = RETRY
 
     @classmethod
     def of_step(

@@ -89,12 +89,12 @@ class JobRunner:
             if due[job] > started:
                 await asyncio.sleep(due[job] - started)
                 continue
-            full = await self._run(job)
+            pause = await self._run(job)
             # Never in the past: what others were waiting for meanwhile comes first.
-            due[job] = max(time.monotonic(), started if full else started + job.every)
+            due[job] = max(time.monotonic(), started + pause)
 
-    async def _run(self, job: Job) -> bool:
-        """Run a job once; whether it has more to do at once. Raises nothing but a cancellation from outside."""
+    async def _run(self, job: Job) -> float:
+        """Run a job once; so many seconds later it is due again. Raises nothing but a cancellation from outside."""
         started, items, outcome = time.monotonic(), 0, _DONE
         fault: BaseException | None = None
         limit = asyncio.timeout(job.limit)
@@ -109,4 +109,6 @@ class JobRunner:
         except Exception as error:  # whatever it is, the other jobs run
             outcome, fault = ("timed out" if limit.expired() else "failed"), error
         self._observer.ran(job.name, outcome, time.monotonic() - started, items, fault)
-        return job.is_full(items)
+        if outcome != _DONE:
+            return min(job.every, job.retry)
+        return 0.0 if job.is_full(items) else job.every

@@ -177,6 +177,18 @@ class TestRuns:
             assert {(line["level"], line["outcome"]) for line in lines} == {("error", "failed")}
             assert "DivisionByZero [22012]" in str(lines[0]["faults"])
 
+    async def test_one_that_fails_waits_for_its_retry_and_not_for_its_next_hour(self, made: Made) -> None:
+        async def fail_once(database: Database) -> int:
+            return await database.run(write("hourly") if lines_of(made.owner_url, "other") > 10 else refuse())
+
+        hourly = Job(name="hourly", every=3600, about="fails at first", run=fail_once, retry=0.1)
+        async with running(made.owner_url, made.service_url, jobs=[hourly, writing("other")]) as banter:
+            await passes(lambda: lines_of(made.owner_url, "hourly") > 0)
+            assert runs(banter, "hourly", "failed") >= 2
+            seen = lines_of(made.owner_url, "other")
+            await passes(lambda: lines_of(made.owner_url, "other") > seen + 10)
+            assert runs(banter, "hourly") == 1, "it is due in an hour"
+
     async def test_a_full_batch_is_followed_by_the_next_at_once_and_others_get_their_turn(self, made: Made) -> None:
         value_of(made.owner_url, "WITH made AS (INSERT INTO todo SELECT generate_series(1, 55) RETURNING 1) SELECT 1")
         hourly = Job.of_step("work off", 3600, "works items off", work_off, batch=10)

@@ -17,8 +17,9 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from banter_grpc.database.queries import user_activity as queries
+from tests.conftest import NewDatabase
 from tests.support.erasing import ERASE
-from tests.support.harness import Metadata, Running, refused
+from tests.support.harness import Metadata, Running, refused, running
 from tests.support.turns import blocked
 
 NOW = datetime.now(UTC)
@@ -204,6 +205,22 @@ class TestRecordActivities:
         assert (await late).reason == "USER_NOT_FOUND"
         assert await recorded(banter, user) == []
         assert await total(banter, kind) == 2
+
+    async def test_without_its_months_table_it_is_to_be_tried_again(self, new_database: NewDatabase) -> None:
+        """As after months in which nobody ran the service: its first job makes the table."""
+        made = new_database()
+        async with running(made.owner_url, made.service_url) as banter:
+            query = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'user_activities'::regclass"
+            for (partition,) in await rows(banter, query):
+                await rows(banter, f"DROP TABLE {partition}")
+            user_id, kind = (await banter.new_user()).user_id, new_type()
+            failure = await refused(record(banter, user_id, new(kind)))
+            assert (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+            assert failure.retry_seconds == 1.0
+            assert await total(banter, kind) == 0
+            await banter.server.database.run(queries.make_activity_partitions())
+            await record(banter, user_id, new(kind))
+            assert await total(banter, kind) == 1
 
 
 class TestGetActivityStats:
