@@ -80,10 +80,10 @@ async def pid_of(lane: Lane) -> int:
     return (await within(lane.run(unit((PID, ())))))[0][0][0]
 
 
-async def is_up(lane: Lane) -> None:
-    """Wait until the lane is up."""
+async def is_up(lane: Lane, after: int | None = None) -> None:
+    """Wait until the lane is up; with a backend other than that of `after`, if there was one."""
     async with asyncio.timeout(20):
-        while not lane.is_up:
+        while not lane.is_up or lane.backend == after:
             await asyncio.sleep(0.01)
 
 

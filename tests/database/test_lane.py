@@ -199,7 +199,7 @@ async def test_who_goes_before_his_unit_is_sent_takes_it_along_and_after_that_it
         first = asyncio.ensure_future(lane.run(unit((SLEEP, (0.3,)), (PUT, (1, 0)))))
         waiting = asyncio.ensure_future(lane.run(unit((PUT, (2, 0)))))
         after = asyncio.ensure_future(lane.run(unit((PUT, (3, 0)))))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.01)
         first.cancel()
         waiting.cancel()
         assert await within(after) == [[]]
@@ -214,7 +214,9 @@ async def test_who_goes_before_his_unit_is_sent_takes_it_along_and_after_that_it
 async def test_a_full_queue_refuses_at_once(lane_url: str, admin: Admin) -> None:
     async with opened(lane_url, window=2, queue=5) as lane:
         units = [lane.run(unit((SLEEP, (0.1,)))) for _ in range(2)]
-        await asyncio.sleep(0.01)
+        async with asyncio.timeout(20):
+            while lane.queue:  # what prepares the statement is in flight, too, until it is answered
+                await asyncio.sleep(0.001)
         units += [lane.run(unit((ONE, (i,)))) for i in range(5)]
         with pytest.raises(errors.BusyError):
             lane.run(unit((ONE, (1,))))
@@ -259,9 +261,9 @@ async def test_without_prepared_statements_units_are_answered_as_well(lane_url: 
     """As behind a PgBouncer that can't keep them."""
     async with opened(lane_url) as lane:
         lane._prepares = False
-        await admin.execute(f"SELECT pg_terminate_backend({lane.backend}, 1000)".encode())
-        await asyncio.sleep(0.05)
-        await is_up(lane)
+        pid = lane.backend
+        await admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+        await is_up(lane, after=pid)
         units = [lane.run(unit((PUT, (i, i)), (DIVIDE, (i % 2,)), (ONE, (i,)))) for i in range(20)]
         results = await within(asyncio.gather(*units, return_exceptions=True))
         assert sum(isinstance(result, psycopg.errors.DivisionByZero) for result in results) == 10

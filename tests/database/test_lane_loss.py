@@ -48,8 +48,8 @@ async def test_a_terminated_backend_takes_along_what_it_had_not_answered_and_not
 ) -> None:
     async with opened(lane_url) as lane:
         pid = await pid_of(lane)
-        sent = [lane.run(unit((PUT, (i, 0)), (SLEEP, (0.2,)))) for i in range(3)]
-        await asyncio.sleep(0.3)
+        sent = [lane.run(unit((PUT, (i, 0)), (SLEEP, (seconds,)))) for i, seconds in enumerate((0.1, 15, 15))]
+        await within(sent[0])
         queued = [lane.run(unit((PUT, (100 + i, 0)))) for i in range(LaneSettings().window + 5)]
         await asyncio.sleep(0.05)
         await kill(admin, pid)
@@ -100,8 +100,7 @@ async def test_an_idle_lane_notices_its_end_and_comes_back(lane_url: str, admin:
     async with opened(lane_url) as lane:
         pid = await pid_of(lane)
         await kill(admin, pid)
-        await asyncio.sleep(0.1)
-        await is_up(lane)
+        await is_up(lane, after=pid)
         assert await pid_of(lane) != pid
 
 
@@ -129,9 +128,9 @@ def test_answers_that_arrived_before_the_end_count(
 
 
 async def test_a_server_that_says_nothing_is_given_up_and_a_slow_one_is_not(lane_url: str, admin: Admin) -> None:
-    async with opened(lane_url, statement_timeout=0.15, silence=0.8) as lane:
+    async with opened(lane_url, statement_timeout=0.4, silence=2.01) as lane:
         pid = await pid_of(lane)
-        assert len(await within(asyncio.gather(*(lane.run(unit((SLEEP, (0.1,)))) for _ in range(12))))) == 12
+        assert len(await within(asyncio.gather(*(lane.run(unit((SLEEP, (0.1,)))) for _ in range(22))))) == 22
         assert lane.backend == pid
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -179,8 +178,9 @@ async def test_a_closing_lane_answers_what_it_accepted(lane_url: str, admin: Adm
         lane.run(unit((ONE, (1,))))
     await within(closing)
     assert all(unit.done() and not unit.exception() for unit in units)
-    await asyncio.sleep(0.2)
-    assert not await (await admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,))).fetchall()
+    async with asyncio.timeout(20):
+        while (await admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", (pid,))).rowcount:
+            await asyncio.sleep(0.01)
     await lane.close()
 
 

@@ -60,6 +60,6 @@ async def test_a_lane_through_tls_comes_back_when_its_backend_ends(tls_url: str)
     ):
         for _ in range(3):
             assert await within(lane.run(unit((encrypted, ())))) == [[(True,)]]
-            await admin.execute("SELECT pg_terminate_backend(%s, 1000)", (lane.backend,))
-            await asyncio.sleep(0.1)
-            await is_up(lane)
+            pid = lane.backend
+            await admin.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            await is_up(lane, after=pid)

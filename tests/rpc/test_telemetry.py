@@ -53,14 +53,14 @@ async def test_metrics_are_served_on_their_port(new_database: NewDatabase, unuse
 
 async def test_a_slow_query_is_logged_by_name_and_duration(new_database: NewDatabase) -> None:
     database = new_database()
-    async with running(database.owner_url, database.service_url, slow_query_ms=50) as banter:
+    async with running(database.owner_url, database.service_url, slow_query_ms=300) as banter:
         user = await banter.new_user()
         assert not [line for line in banter.log if line["event"] == "slow query"]
         request = user_pb2.GetUserRequest(user_id=user.user_id)
         async with await psycopg.AsyncConnection.connect(database.owner_url) as blocker:
             await blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
             held = asyncio.ensure_future(banter.users.GetUser(request, metadata=banter.as_service))
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.4)
         await held
         (line,) = [line for line in banter.log if line["event"] == "slow query"]
         assert line["queries"] == ["get_user"]
